@@ -1,0 +1,54 @@
+"""minigrad: automatic differentiation of tensor operations, in NumPy.
+
+    >>> import minigrad as mg
+    >>> x, y = mg.Tensor(3.0, requires_grad=True), mg.Tensor(4.0, requires_grad=True)
+    >>> L = (2 * x + x * y) ** 2
+    >>> L.backward()
+    >>> x.grad, y.grad
+    (array(216.), array(108.))
+
+Read it in this order: graph.py, primitive.py, functions.py, operations.py, tensor.py; then gradcheck.py, layers/, losses.py.
+"""
+
+from . import fused, layers, losses
+from .functions import (
+    tensor_abs,
+    tensor_broadcast_to,
+    tensor_clip,
+    tensor_copy,
+    tensor_exp,
+    tensor_getitem,
+    tensor_log,
+    tensor_max,
+    tensor_maximum,
+    tensor_min,
+    tensor_minimum,
+    tensor_neg,
+    tensor_sqrt,
+    tensor_tanh,
+    tensor_where,
+)
+from .gradcheck import GradcheckError, gradcheck
+from .graph import no_grad
+from .observe import debug, trace
+from .operations import (
+    leaky_relu_tensor,
+    matmul_tensor,
+    relu_tensor,
+    scalar_multiply_tensor,
+    sigmoid_tensor,
+    tensor_add,
+    tensor_concat,
+    tensor_divide,
+    tensor_mean,
+    tensor_mul,
+    tensor_pow,
+    tensor_reshape,
+    tensor_softplus,
+    tensor_stack,
+    tensor_sub,
+    tensor_sum,
+    tensor_transpose,
+)
+from .primitive import primitive
+from .tensor import Tensor, grad

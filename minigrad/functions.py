@@ -1,0 +1,234 @@
+"""Primitives besides chapter 4's: what its rules are written with, and what chapters 5 to 7 need."""
+
+from __future__ import annotations
+
+from types import EllipsisType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .primitive import primitive
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+    Operand = Tensor | np.ndarray | float
+    Axis = int | tuple[int, ...] | None
+
+
+# ---------------------------------------------------------------- element by element
+
+
+@primitive(lambda g: -g)
+def tensor_neg(x: Operand) -> Tensor:
+    """−X.
+
+    >>> tensor_neg(Tensor([1.0, -2.0]))
+    Tensor([-1.,  2.])
+    """
+    return -x
+
+
+@primitive(lambda g, y: g * y)
+def tensor_exp(x: Operand) -> Tensor:
+    """e^X.
+
+    >>> tensor_exp(Tensor([0.0, 1.0]))
+    Tensor([1.        , 2.71828183])
+    """
+    return np.exp(x)
+
+
+@primitive(lambda g, x: g / x)
+def tensor_log(x: Operand) -> Tensor:
+    """The natural logarithm; −inf at 0 and NaN below, with NumPy's warning.
+
+    >>> tensor_log(Tensor([1.0, np.e]))
+    Tensor([0., 1.])
+    """
+    return np.log(x)
+
+
+@primitive(lambda g, y: g / (2 * y))
+def tensor_sqrt(x: Operand) -> Tensor:
+    """The square root; at 0 its derivative is infinite.
+
+    >>> tensor_sqrt(Tensor([4.0, 9.0]))
+    Tensor([2., 3.])
+    """
+    return np.sqrt(x)
+
+
+@primitive(lambda g, y: g * (1 - y * y))
+def tensor_tanh(x: Operand) -> Tensor:
+    """The hyperbolic tangent.
+
+    >>> tensor_tanh(Tensor([0.0, 100.0]))
+    Tensor([0., 1.])
+    """
+    return np.tanh(x)
+
+
+@primitive(lambda g, x: g * np.sign(x))
+def tensor_abs(x: Operand) -> Tensor:
+    """|X|.  At 0, where there is no derivative, we choose 0.
+
+    >>> x = Tensor([-3.0, 0.0, 2.0], requires_grad=True)
+    >>> tensor_abs(x).backward([10.0, 10.0, 10.0])
+    >>> x.grad
+    array([-10.,   0.,  10.])
+    """
+    return np.abs(x)
+
+
+# ---------------------------------------------------------------- choosing
+
+
+@primitive(
+    a=lambda g, condition: tensor_where(condition, g, 0),
+    b=lambda g, condition: tensor_where(condition, 0, g),
+)
+def tensor_where(condition: np.ndarray, a: Operand, b: Operand) -> Tensor:
+    """A where the condition holds, elsewhere B.  The condition is an array of booleans and gets no gradient.
+
+    >>> tensor_where(np.array([True, False]), Tensor([1.0, 2.0]), 0.0)
+    Tensor([1., 0.])
+    """
+    return np.where(condition, a, b)
+
+
+def _share(g, a, b):
+    """g where a is the larger, half of it at a tie."""
+    return tensor_where(a > b, g, tensor_where(a == b, g / 2, 0))
+
+
+@primitive(
+    lambda g, a, b: _share(g, a, b),
+    lambda g, a, b: _share(g, b, a),
+)
+def tensor_maximum(a: Operand, b: Operand) -> Tensor:
+    """The larger of A and B, element by element.  At a tie each gets half of the gradient.
+
+    >>> a, b = Tensor([1.0, 5.0], requires_grad=True), Tensor([4.0, 5.0], requires_grad=True)
+    >>> tensor_maximum(a, b).backward([10.0, 10.0])
+    >>> a.grad, b.grad
+    (array([0., 5.]), array([10.,  5.]))
+    """
+    return np.maximum(a, b)
+
+
+@primitive(
+    lambda g, a, b: _share(g, b, a),
+    lambda g, a, b: _share(g, a, b),
+)
+def tensor_minimum(a: Operand, b: Operand) -> Tensor:
+    """The smaller of A and B, element by element.  At a tie each gets half of the gradient.
+
+    >>> tensor_minimum(Tensor([1.0, 5.0]), Tensor([4.0, 5.0]))
+    Tensor([1., 5.])
+    """
+    return np.minimum(a, b)
+
+
+@primitive(lambda g, x, low, high: tensor_where((x >= low) & (x <= high), g, 0))
+def tensor_clip(x: Operand, low: float, high: float) -> Tensor:
+    """X held between `low` and `high`; outside them no gradient passes, on them it does.  ValueError if low > high.
+
+    >>> x = Tensor([-3.0, 0.5, 1.0], requires_grad=True)
+    >>> tensor_clip(x, 0, 1).backward([10.0, 10.0, 10.0])
+    >>> x.grad
+    array([ 0., 10., 10.])
+    """
+    if low > high:
+        raise ValueError(f"low = {low} is above high = {high}. Swap them.")
+    return np.minimum(np.maximum(x, low), high)
+
+
+def kept_shape(shape: tuple[int, ...], axis: Axis) -> tuple[int, ...]:
+    """The shape that is left of `shape` when the axes summed over are kept, with size 1."""
+    if axis is None:
+        return (1,) * len(shape)
+    axes = {i % len(shape) for i in (axis if isinstance(axis, tuple) else (axis,))}
+    return tuple(1 if i in axes else n for i, n in enumerate(shape))
+
+
+def _share_of_extreme(g, x, y, axis: Axis):
+    """The gradient of a maximum or minimum along `axis`, shared evenly among the elements that attain it."""
+    kept = kept_shape(x.shape, axis)
+    attained = x == y.reshape(kept)
+    ties = np.add.reduce(attained, axis=axis, keepdims=True, dtype=g.dtype)
+    return tensor_where(attained, g.reshape(kept) / ties, 0)
+
+
+@primitive(lambda g, x, y, axis: _share_of_extreme(g, x, y, axis))
+def tensor_max(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The largest element, or the largest along `axis`.  Elements that tie share the gradient evenly.
+
+    >>> x = Tensor([1.0, 7.0, 7.0], requires_grad=True)
+    >>> tensor_max(x).backward()
+    >>> x.grad
+    array([0. , 0.5, 0.5])
+    """
+    return np.maximum.reduce(x, axis=axis, keepdims=keepdims)
+
+
+@primitive(lambda g, x, y, axis: _share_of_extreme(g, x, y, axis))
+def tensor_min(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The smallest element, or the smallest along `axis`.  Elements that tie share the gradient evenly.
+
+    >>> tensor_min(Tensor([[3.0, 1.0], [2.0, 5.0]]), axis=0)
+    Tensor([2., 1.])
+    """
+    return np.minimum.reduce(x, axis=axis, keepdims=keepdims)
+
+
+# ---------------------------------------------------------------- moving
+
+
+@primitive(lambda g: g)
+def tensor_copy(x: Operand) -> Tensor:
+    """The same values in memory of their own.
+
+    >>> tensor_copy(Tensor([1.0, 2.0]))
+    Tensor([1., 2.])
+    """
+    return x.copy()
+
+
+@primitive(lambda g: g)
+def tensor_broadcast_to(x: Operand, shape: tuple[int, ...]) -> Tensor:
+    """X repeated to fill `shape`, as NumPy broadcasts.  Its rule is the identity: the engine undoes broadcasting.
+
+    >>> x = Tensor([[1.0], [2.0]], requires_grad=True)
+    >>> tensor_broadcast_to(x, (2, 3)).backward([[1.0, 2.0, 3.0], [10.0, 20.0, 30.0]])
+    >>> x.grad
+    array([[ 6.],
+           [60.]])
+    """
+    if isinstance(x, np.generic):  # one number, seen everywhere; 2 µs less than np.broadcast_to
+        return np.ndarray(shape, x.dtype, x, 0, (0,) * len(shape))
+    return np.broadcast_to(x, shape)
+
+
+@primitive(lambda g, x_shape, index: _put(g, index, x_shape))
+def tensor_getitem(x: Operand, index) -> Tensor:
+    """x[index] for any index that NumPy takes.  An element picked twice gets both gradients.
+
+    >>> x = Tensor([1.0, 2.0, 3.0], requires_grad=True)
+    >>> x[[0, 0, 2]].backward([10.0, 20.0, 30.0])
+    >>> x.grad
+    array([30.,  0., 30.])
+    """
+    return x[index]
+
+
+@primitive(lambda g, index: g[index])
+def _put(x: Operand, index, shape: tuple[int, ...]) -> Tensor:
+    """X added into zeros of this shape at `index`: what getitem's rule does with the gradient."""
+    out = np.zeros(shape, x.dtype)
+    parts = index if isinstance(index, tuple) else (index,)
+    if all(isinstance(part, (int, slice, EllipsisType, type(None))) for part in parts):
+        out[index] = x  # nothing is picked twice
+    else:
+        np.add.at(out, index, x)
+    return out

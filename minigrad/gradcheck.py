@@ -1,0 +1,108 @@
+"""Finite differences against backward(): the judge of every rule (chapter 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from .operations import tensor_sum
+from .tensor import Tensor, grad
+
+STEP = float(np.cbrt(np.finfo(np.float64).eps))  # balances the error of the formula, h², against that of rounding, ε/h
+
+
+class GradcheckError(AssertionError):
+    """Backward and finite differences disagree."""
+
+
+class Worst(NamedTuple):
+    """The element where the two disagree most."""
+
+    error: float
+    tensor: int
+    index: tuple[int, ...]
+    backward: float
+    difference: float
+
+
+def gradcheck(f: Callable, *tensors: Tensor, tolerance: float = 1e-6, second: bool = False, seed: int = 0) -> Worst:
+    """Compare backward() through `f` with centred differences, element by element, in float64.
+
+    `f` takes the tensors and returns one; those that require a gradient are checked, on float64 copies.  The upstream
+    gradient is random, so that no mistake hides behind a row of ones.  The relative error of an element is
+    |b − d| / max(|b|, |d|), where tiny gradients are measured against a hundredth of the largest.  With `second` the
+    gradients themselves are differentiated and checked the same way.
+
+    Returns the worst element.  GradcheckError if its error exceeds `tolerance`.
+
+    >>> gradcheck(lambda a, b: a * b.exp(), Tensor([1.0, 2.0], True), Tensor(0.5, True)).error < 1e-6
+    True
+    """
+    name = getattr(f, "__name__", "f")
+    if not any(x.requires_grad for x in tensors):
+        raise ValueError(
+            f"gradcheck: no tensor given for {name} requires a gradient. Make one with requires_grad=True."
+        )
+    leaves = [Tensor(x.data.astype(np.float64), True) if x.requires_grad else x for x in tensors]
+    checked = [x for x in leaves if x.requires_grad]
+    rng = np.random.default_rng(seed)
+    upstream = rng.uniform(0.5, 1.5, f(*leaves).shape) * rng.choice([-1, 1])
+
+    def loss() -> Tensor:
+        return tensor_sum(f(*leaves) * upstream)
+
+    worst = _compare(name, "first", loss, lambda: grad(loss(), checked), checked, tolerance)
+    if second:
+        directions = [rng.uniform(0.5, 1.5, x.shape) for x in checked]
+
+        def slope(create_graph: bool = True) -> Tensor:
+            slopes = grad(loss(), checked, create_graph=create_graph)
+            return sum(tensor_sum(s * d) for s, d in zip(slopes, directions, strict=True))
+
+        def curvature() -> list[np.ndarray]:
+            y = slope()
+            return grad(y, checked) if y.requires_grad else [np.zeros(x.shape) for x in checked]
+
+        worst = max(worst, _compare(name, "second", slope, curvature, checked, tolerance * 10))
+    return worst
+
+
+def _compare(name: str, order: str, loss: Callable, gradient: Callable, leaves: list, tolerance: float) -> Worst:
+    """`gradient()` against centred differences of `loss()`, moving each element of each leaf in turn."""
+    base = loss().item()
+    if loss().item() != base:
+        raise ValueError(
+            f"gradcheck: {name} gave two values for the same input. Fix its random numbers (a dropout: eval())."
+        )
+    worst = Worst(0.0, 0, (), 0.0, 0.0)
+    for i, (x, b) in enumerate(zip(leaves, gradient(), strict=True)):
+        d = np.zeros(x.shape)
+        for index in np.ndindex(x.shape):
+            d[index] = _slope_along(loss, x, index)
+        floor = max(1e-2 * np.max(np.abs(d), initial=0), 1e-3 * max(1, abs(base)))
+        errors = np.abs(b - d) / np.maximum(np.maximum(np.abs(b), np.abs(d)), floor)
+        errors = np.where(np.isnan(errors), np.inf, errors)
+        if errors.size:
+            at = tuple(int(k) for k in np.unravel_index(np.argmax(errors), errors.shape))
+            worst = max(worst, Worst(float(errors[at]), i, at, float(b[at]), float(d[at])))
+    if worst.error > tolerance:
+        raise GradcheckError(
+            f"{name}: {order} derivative in tensor {worst.tensor} at {worst.index}: backward gives {worst.backward:.6g}, "
+            f"centred differences {worst.difference:.6g} (relative error {worst.error:.1e}, allowed {tolerance:.0e}). "
+            "Is the rule wrong, or does a kink lie there?"
+        )
+    return worst
+
+
+def _slope_along(loss: Callable, x: Tensor, index: tuple[int, ...]) -> float:
+    """(L(x + h) − L(x − h)) / 2h for one element of x, which is put back as it was."""
+    before = x.data[index]
+    h = STEP * max(1, abs(before))
+    heights = []
+    for moved in (before + h, before - h):
+        x.data[index] = moved
+        heights.append(loss().item())
+    x.data[index] = before
+    return (heights[0] - heights[1]) / (2 * h)

@@ -1,0 +1,324 @@
+"""`Tensor`: an array that remembers how it was computed.
+
+A tensor is two things, `value` and `node`: what it is and where it came from.  Operators, methods and NumPy's own
+functions all lead to the primitives of `operations.py` and `functions.py`.
+"""
+
+from __future__ import annotations
+
+import operator
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from . import functions as f
+from . import interop, primitive
+from . import operations as op
+from .graph import Leaf, sweep
+
+
+def _reflected(function: Callable) -> Callable:
+    return lambda self, other: function(other, self)
+
+
+def _compared(comparison: Callable) -> Callable:
+    return lambda self, other: comparison(self.value, interop.values(other))
+
+
+class Tensor:
+    """An array of real numbers, with the graph of what it was computed from.
+
+    `data` is anything NumPy makes a numeric array of.  With `requires_grad=True` the tensor is a leaf that gradients are
+    kept for: its values are copied, since training changes them, and integers become float64.  Without, it is a
+    constant that shares memory with `data`.  `dtype` converts, `name` is for pictures and messages.
+
+    TypeError for what is not numeric; ValueError for ragged lists.
+
+    >>> x = Tensor([1.0, 2.0], requires_grad=True)
+    >>> loss = (x * x).sum()
+    >>> loss.backward()
+    >>> x.grad
+    array([2., 4.])
+    """
+
+    # value: an array, or a NumPy scalar where there are no axes (ten times cheaper to compute with than a 0-d array).
+    __slots__ = ("_name", "node", "value")
+
+    def __init__(self, data, requires_grad: bool = False, dtype=None, name: str | None = None) -> None:
+        try:
+            value = np.asarray(data, dtype)
+        except ValueError as error:
+            raise ValueError(f"Tensor: the data is no rectangular array of numbers: {error}") from error
+        if value.dtype.kind not in "biuf":
+            raise TypeError(
+                f"Tensor: data of dtype {value.dtype}; tensors hold real numbers. Give floats, integers or booleans."
+            )
+        self.node = None
+        if requires_grad:
+            value = value.astype(value.dtype if value.dtype.kind == "f" else np.float64)
+            self.node = Leaf(value.shape, value.dtype)
+        self.value = value if value.ndim else value[()]
+        if name is not None:
+            self.name = name
+
+    # ---------------------------------------------------------------- what it is
+
+    @property
+    def data(self) -> np.ndarray:
+        """The values, as an array: change them in place or assign others of the same shape."""
+        if type(self.value) is not np.ndarray:
+            self.value = np.asarray(self.value)
+        return self.value
+
+    @data.setter
+    def data(self, new) -> None:
+        new = np.asarray(new, self.value.dtype)
+        if new.shape != self.value.shape:
+            raise ValueError(
+                f"data: the tensor has shape {self.shape}, the new values {new.shape}. Make a new Tensor instead."
+            )
+        self.value = new if new.ndim else new[()]
+
+    @property
+    def grad(self) -> np.ndarray | Tensor | None:
+        """dL/d(self), summed over all calls of backward() since zero_grad(); None before.  Only leaves keep one.
+
+        An array of the tensor's own shape and dtype, sharing memory with nothing; a tensor after
+        backward(create_graph=True).
+        """
+        node = self.node
+        if node is None:
+            return None
+        if node.op is not None:
+            warnings.warn(
+                "grad: this tensor was computed, and only leaves keep a gradient. Use minigrad.grad(y, x).",
+                stacklevel=2,
+            )
+            return None
+        if isinstance(node.grad, np.generic):
+            node.grad = np.asarray(node.grad)
+        return node.grad
+
+    @grad.setter
+    def grad(self, new) -> None:
+        if not isinstance(self.node, Leaf):
+            raise AttributeError("grad: only a leaf (made with requires_grad=True) keeps a gradient.")
+        self.node.grad = new
+
+    def zero_grad(self) -> None:
+        """Forget the gradient."""
+        self.grad = None
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients flow back to or through this tensor."""
+        return self.node is not None
+
+    @property
+    def name(self) -> str | None:
+        """What pictures and messages call this tensor."""
+        return getattr(self, "_name", None)
+
+    @name.setter
+    def name(self, name: str) -> None:
+        self._name = name
+        if self.node is not None:
+            self.node.name = name
+
+    shape = property(lambda self: self.value.shape, doc="The sizes of the axes.")
+    dtype = property(lambda self: self.value.dtype, doc="The type of the elements.")
+    ndim = property(lambda self: self.value.ndim, doc="The number of axes.")
+    size = property(lambda self: self.value.size, doc="The number of elements.")
+    T = property(lambda self: op.tensor_transpose(self), doc="The axes reversed.")
+    mT = property(
+        lambda self: op.tensor_transpose(self, (*range(self.ndim - 2), -1, -2)), doc="The last two axes exchanged."
+    )
+
+    def __repr__(self) -> str:
+        node = self.node
+        origin = "" if node is None else ", requires_grad=True" if node.op is None else f", from {node.op.name}"
+        kind = "" if self.dtype in (np.float64, np.int64, np.bool_) else f", dtype={self.dtype}"
+        name = f", name={self.name!r}" if self.name else ""
+        return f"Tensor({np.array2string(self.data, separator=', ', prefix='Tensor(')}{kind}{name}{origin})"
+
+    def numpy(self) -> np.ndarray:
+        """The values, as an array that shares memory with the tensor."""
+        return self.data
+
+    def item(self) -> float:
+        """The one number in a tensor of one element."""
+        if self.value.size != 1:
+            raise ValueError(
+                f"item: shape {self.shape} holds {self.value.size} numbers; item() is for one. Use numpy()."
+            )
+        return self.value.item()
+
+    __float__ = item
+
+    def __len__(self) -> int:
+        if not self.ndim:
+            raise TypeError("len() of a tensor without axes: it is one number.")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
+
+    def __bool__(self) -> bool:
+        return bool(self.value)
+
+    # ---------------------------------------------------------------- gradients
+
+    def backward(self, gradient=None, retain_graph: bool = False, create_graph: bool = False) -> None:
+        """Add d(self)/d(leaf) to the `.grad` of every leaf that this tensor was computed from (sections 3.2, 3.3).
+
+        `gradient` is the upstream gradient to start from, of this tensor's shape; a tensor of one element needs none, it
+        starts from 1.  The graph is freed on the way unless `retain_graph`.  With `create_graph` the gradients
+        are tensors with graphs of their own; prefer `minigrad.grad`, which leaves `.grad` alone, since a `.grad` that
+        depends on its leaf is a reference cycle.  RuntimeError where there is nothing to go back to, or
+        for the second time.  Nothing is changed when an error ends it.
+        """
+        seed = self._seed(gradient, create_graph)
+        lift = _with_node if create_graph else None
+        for leaf, g in sweep(self.node, seed, retain=retain_graph or create_graph, lift=lift).items():
+            if g.dtype is not leaf.dtype:
+                g = g.astype(leaf.dtype)
+            leaf.grad = g if leaf.grad is None else leaf.grad + g
+
+    def _seed(self, gradient, create_graph: bool):
+        if self.node is None:
+            raise RuntimeError(
+                "backward: no operand of this tensor requires a gradient. Make a leaf with Tensor(..., requires_grad=True)."
+            )
+        value = self.value
+        if gradient is None:
+            if value.size != 1:
+                raise RuntimeError(
+                    f"backward: the tensor has shape {self.shape}, and a gradient starts from one number. "
+                    "Reduce it, with .sum() or .mean(), or pass gradient=, an array of that shape."
+                )
+            seed = np.ones(value.shape, value.dtype) if type(value) is np.ndarray else type(value)(1)
+        elif create_graph and isinstance(gradient, Tensor):
+            return gradient
+        else:
+            seed = np.asarray(gradient, value.dtype)
+            if seed.shape != value.shape:
+                raise ValueError(
+                    f"backward: gradient of shape {seed.shape} for a tensor of shape {self.shape}. They must be the same."
+                )
+            seed = seed if seed.ndim else seed[()]
+        return Tensor(seed) if create_graph else seed
+
+    def detach(self) -> Tensor:
+        """A constant with the same values, in the same memory: no gradient passes through it."""
+        return _with_node(None, self.value)
+
+    # ---------------------------------------------------------------- operators
+
+    __add__ = op.tensor_add
+    __sub__ = op.tensor_sub
+    __mul__ = op.tensor_mul
+    __truediv__ = op.tensor_divide
+    __pow__ = op.tensor_pow
+    __matmul__ = op.matmul_tensor
+    __neg__ = f.tensor_neg
+    __abs__ = f.tensor_abs
+    __getitem__ = f.tensor_getitem
+
+    __radd__ = _reflected(op.tensor_add)
+    __rsub__ = _reflected(op.tensor_sub)
+    __rmul__ = _reflected(op.tensor_mul)
+    __rtruediv__ = _reflected(op.tensor_divide)
+    __rpow__ = _reflected(op.tensor_pow)
+    __rmatmul__ = _reflected(op.matmul_tensor)
+
+    # Comparisons have no derivative: they give arrays of booleans.
+    __lt__ = _compared(operator.lt)
+    __le__ = _compared(operator.le)
+    __gt__ = _compared(operator.gt)
+    __ge__ = _compared(operator.ge)
+    __eq__ = _compared(operator.eq)
+    __ne__ = _compared(operator.ne)
+    __hash__ = object.__hash__
+
+    def __setitem__(self, index, new) -> None:
+        raise TypeError(
+            "a tensor's elements can't be assigned: the graph may need the old ones. Use tensor_where or tensor_concat, "
+            "or .data[...] = for a leaf between two passes."
+        )
+
+    # ---------------------------------------------------------------- methods
+
+    sum = op.tensor_sum
+    mean = op.tensor_mean
+    max = f.tensor_max
+    min = f.tensor_min
+    sigmoid = op.sigmoid_tensor
+    softplus = op.tensor_softplus
+    relu = op.relu_tensor
+    leaky_relu = op.leaky_relu_tensor
+    exp = f.tensor_exp
+    log = f.tensor_log
+    sqrt = f.tensor_sqrt
+    tanh = f.tensor_tanh
+    abs = f.tensor_abs
+    clip = f.tensor_clip
+    copy = f.tensor_copy
+    dot = op.matmul_tensor
+
+    def reshape(self, *shape) -> Tensor:
+        """`x.reshape(2, -1)` or `x.reshape((2, -1))`."""
+        return op.tensor_reshape(self, shape[0] if len(shape) == 1 else shape)
+
+    def transpose(self, *axes) -> Tensor:
+        """`x.transpose()`, `x.transpose(1, 2, 0)` or `x.transpose((1, 2, 0))`."""
+        return op.tensor_transpose(self, (axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes) or None)
+
+    # ---------------------------------------------------------------- NumPy
+
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        return np.array(self.value, dtype, copy=copy)
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        return interop.ufunc(ufunc, method, inputs, kwargs)
+
+    def __array_function__(self, function, types, args, kwargs):
+        return interop.function(function, args, kwargs)
+
+
+primitive.SHARED["Tensor"] = Tensor
+
+
+def _with_node(node, value) -> Tensor:
+    t = object.__new__(Tensor)
+    t.node, t.value = node, value
+    return t
+
+
+def grad(
+    y: Tensor, xs: Tensor | Sequence[Tensor], create_graph: bool = False, retain_graph: bool = False, gradient=None
+):
+    """The gradient of `y` with respect to each of `xs`, leaves or not, leaving every `.grad` alone.
+
+    One array for one tensor, a list for a sequence; zeros where `y` does not depend on it.  With `create_graph` they are
+    tensors that can be differentiated again.  `gradient` and `retain_graph` as in `Tensor.backward`.
+
+    >>> x = Tensor(2.0, requires_grad=True)
+    >>> dy = grad(x**3, x, create_graph=True)  # 3x²
+    >>> grad(dy, x)  # 6x
+    array(12.)
+    """
+    single = isinstance(xs, Tensor)
+    wanted = [x.node for x in ([xs] if single else xs)]
+    if None in wanted:
+        raise ValueError(
+            "grad: one of xs requires no gradient, so nothing was recorded for it. Make it with requires_grad=True."
+        )
+    seed = y._seed(gradient, create_graph)
+    found = sweep(y.node, seed, wanted, retain_graph or create_graph, _with_node if create_graph else None)
+    gradients = [found.get(node) for node in wanted]
+    for i, (x, g) in enumerate(zip([xs] if single else xs, gradients, strict=True)):
+        g = np.zeros(x.shape, x.dtype) if g is None else g
+        g = g if g.dtype is x.dtype else g.astype(x.dtype)
+        gradients[i] = (g if isinstance(g, Tensor) else Tensor(g)) if create_graph else np.asarray(g)
+    return gradients[0] if single else gradients
