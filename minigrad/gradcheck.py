@@ -40,7 +40,7 @@ def gradcheck(f: Callable, *tensors: Tensor, tolerance: float = 1e-6, second: bo
     >>> gradcheck(lambda a, b: a * b.exp(), Tensor([1.0, 2.0], True), Tensor(0.5, True)).error < 1e-6
     True
     """
-    name = getattr(f, "__name__", "f")
+    name = getattr(f, "__name__", "f").replace("<lambda>", "f")
     if not any(x.requires_grad for x in tensors):
         raise ValueError(
             f"gradcheck: no tensor given for {name} requires a gradient. Make one with requires_grad=True."

@@ -49,25 +49,29 @@ FUNCTIONS = {
 # what is constant wherever it has a derivative, or no number at all: arrays in, arrays out
 CONSTANT = {np.sign, np.isnan, np.isfinite, np.isinf, np.less, np.less_equal, np.greater, np.greater_equal, np.equal}
 CONSTANT |= {np.not_equal, np.floor, np.ceil, np.rint, np.shape, np.ndim, np.size, np.argmax, np.argmin, np.argsort}
-CONSTANT |= {np.allclose, np.isclose, np.array_equal, np.zeros_like, np.ones_like, np.array2string, np.array_repr}
+CONSTANT |= {np.allclose, np.isclose, np.array_equal, np.zeros_like, np.ones_like}
 
 
-def ufunc(ufunc: np.ufunc, method: str, inputs: tuple, kwargs: dict):
-    """What `ufunc` (or its `reduce`) means when a tensor is among the inputs."""
-    table = UFUNCS if method == "__call__" else REDUCTIONS if method == "reduce" else {}
-    if ufunc in table:
-        return table[ufunc](*inputs, **kwargs)
+def array_ufunc(tensor, ufunc: np.ufunc, method: str, *inputs, **options):
+    """`Tensor.__array_ufunc__`: what `ufunc` (or its `reduce`) means when a tensor is among the inputs."""
+    if method == "__call__" and ufunc in UFUNCS and not options:
+        return UFUNCS[ufunc](*inputs)
+    if method == "reduce" and ufunc in REDUCTIONS:
+        return REDUCTIONS[ufunc](*inputs, **options)
+    name = f"numpy.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
+    if "out" in options:
+        raise TypeError(f"{name}: a tensor can't be written into an array. Make a new one: a + t instead of a += t.")
     if ufunc in CONSTANT:
-        return getattr(ufunc, method)(*map(values, inputs), **kwargs)
-    raise no_rule(f"numpy.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}"))
+        return getattr(ufunc, method)(*map(values, inputs), **options)
+    raise no_rule(name)
 
 
-def function(function, args: tuple, kwargs: dict):
-    """What a NumPy function that is no ufunc means when a tensor is among the arguments."""
+def array_function(tensor, function, types, args: tuple, options: dict):
+    """`Tensor.__array_function__`: the same for NumPy's other functions."""
     if function in FUNCTIONS:
-        return FUNCTIONS[function](*args, **kwargs)
+        return FUNCTIONS[function](*args, **options)
     if function in CONSTANT:
-        return function(*map(values, args), **kwargs)
+        return function(*map(values, args), **options)
     raise no_rule(f"{function.__module__}.{function.__name__}")
 
 

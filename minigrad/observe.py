@@ -74,7 +74,7 @@ class _Watcher(Observer):
     # ---------------------------------------------------------------- numbers
 
     def computed(self, op: Operation, operands: tuple, result) -> None:
-        inputs = [values(x) for x in (operands[0] if op.name == "tensor_concat" else operands)]
+        inputs = [values(x) for x in operands]
         if not np.all(np.isfinite(result.value)) and all(np.all(np.isfinite(x)) for x in inputs):
             index, value = _first_bad(result.value)
             there = ", ".join(

@@ -274,7 +274,9 @@ def tensor_concat(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
         )
     ends = np.cumsum([s[axis] for s in shapes]).tolist()
     before = (slice(None),) * (axis % len(shapes[0]))
-    rules = [lambda g, cut=(*before, slice(start, end)): g[cut] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+    rules = [
+        lambda g, cut=(*before, slice(start, end)): g[cut] for start, end in zip([0, *ends[:-1]], ends, strict=True)
+    ]
     op = Operation("tensor_concat", tuple(f"tensors[{i}]" for i in range(len(tensors))), (), rules)
     return apply(op, lambda arrays: np.concatenate(arrays, axis), tensors)
 
@@ -344,18 +346,14 @@ def matmul_tensor(a: Operand, b: Operand) -> Tensor:
     >>> a.grad, b.grad.T
     (array([[3., 4.]]), array([[1., 2.]]))
     """
-    if a.ndim == b.ndim == 2 and a.shape[1] == b.shape[0]:
-        return a.dot(b)  # the same product; on small matrices 0.4 µs less than @
     if not a.ndim or not b.ndim:
         raise ValueError("a number has no rows or columns. To scale by a number use *.")
-    inner = a.shape[-1], b.shape[-2:][0]
-    if inner[0] != inner[1]:
-        flipped = f", {b.shape[:-2] + b.shape[:-3:-1]}" if b.ndim > 1 and b.shape[-1] == inner[0] else ""
-        raise ValueError(
-            f"the inner sizes {inner[0]} and {inner[1]} differ. "
-            + (f"Did you mean to transpose the second operand{flipped}?" if flipped else "They must be equal.")
-        )
-    return a @ b
+    rows, columns = b.shape[-2:] if b.ndim > 1 else (b.size, 1)
+    if a.shape[-1] != rows:
+        turned = f"Did you mean to transpose the second operand, {(*b.shape[:-2], columns, rows)}?"
+        advice = turned if a.shape[-1] == columns else "They must be equal."
+        raise ValueError(f"the inner sizes {a.shape[-1]} and {rows} differ. {advice}")
+    return a.dot(b) if a.ndim == b.ndim == 2 else a @ b  # the same product; on small matrices 0.4 µs less than @
 
 
 # ---------------------------------------------------------------- 4.13 ReLU

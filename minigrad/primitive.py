@@ -17,7 +17,7 @@ from .graph import Node, Operation, next_age
 
 # What an operation takes as it is.  Not np.asarray(2.0), which is a float64 and would turn float32 into it: Python's
 # own numbers take the dtype of what they meet (NumPy's NEP 50).
-RAW = frozenset({float, int, bool, np.ndarray})
+RAW = frozenset({float, int, bool, np.ndarray} | {t for t in np.sctypeDict.values() if np.dtype(t).kind in "biuf"})
 
 
 def primitive(*rules: Callable, **named_rules: Callable) -> Callable:
@@ -93,7 +93,7 @@ def make(forward, op):
     plain = True{unpack}
     try:
       y = forward({arguments})
-    except (TypeError, ValueError, IndexError) as error:
+    except (TypeError, ValueError, IndexError, AttributeError) as error:
       raise explained(error, op, ({values})) from error
     if plain:
       return y
@@ -140,7 +140,7 @@ def compiled(text: str) -> Callable:
 
 
 def as_operand(x, op: Operation) -> np.ndarray:
-    """`x` as an array of numbers, for what is neither tensor, array nor Python number: a list, a NumPy scalar."""
+    """`x` as an array of numbers, for what is neither tensor, array nor number: a list, say."""
     try:
         array = np.asarray(x)
     except ValueError as error:
@@ -152,9 +152,12 @@ def as_operand(x, op: Operation) -> np.ndarray:
 
 def explained(error: Exception, op: Operation, values: Sequence) -> Exception:
     """NumPy's error, headed by what was asked and what came."""
-    kind = next(kind for kind in (ValueError, TypeError, IndexError) if isinstance(error, kind))
+    kind = next(kind for kind in (ValueError, TypeError, IndexError, AttributeError) if isinstance(error, kind))
     came = ", ".join(f"{name} of shape {np.shape(x)}" for name, x in zip(op.operands, values, strict=True))
-    return kind(f"{op.name}: {came}: {error}")
+    if isinstance(error, AttributeError) and any(type(x) in (int, float, bool) for x in values):
+        return TypeError(f"{op.name}: {came}: a number where an array is needed. Wrap it: Tensor(...).")
+    advice = " Counted from the last axis, sizes must be equal or 1." if "broadcast" in str(error) else ""
+    return kind(f"{op.name}: {came}: {error}{advice}")
 
 
 # What the wrappers see.  tensor.py puts Tensor in, so that this file and the operations need not import it.

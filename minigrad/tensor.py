@@ -198,14 +198,14 @@ class Tensor:
                     "Reduce it, with .sum() or .mean(), or pass gradient=, an array of that shape."
                 )
             seed = np.ones(value.shape, value.dtype) if type(value) is np.ndarray else type(value)(1)
-        elif create_graph and isinstance(gradient, Tensor):
-            return gradient
         else:
-            seed = np.asarray(gradient, value.dtype)
+            seed = np.asarray(interop.values(gradient), value.dtype)
             if seed.shape != value.shape:
                 raise ValueError(
                     f"backward: gradient of shape {seed.shape} for a tensor of shape {self.shape}. They must be the same."
                 )
+            if create_graph and isinstance(gradient, Tensor):
+                return gradient
             seed = seed if seed.ndim else seed[()]
         return Tensor(seed) if create_graph else seed
 
@@ -243,7 +243,7 @@ class Tensor:
 
     def __setitem__(self, index, new) -> None:
         raise TypeError(
-            "a tensor's elements can't be assigned: the graph may need the old ones. Use tensor_where or tensor_concat, "
+            "assignment: a tensor's elements can't be changed: the graph may need the old ones. Use tensor_where or tensor_concat, "
             "or .data[...] = for a leaf between two passes."
         )
 
@@ -279,11 +279,8 @@ class Tensor:
     def __array__(self, dtype=None, copy=None) -> np.ndarray:
         return np.array(self.value, dtype, copy=copy)
 
-    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
-        return interop.ufunc(ufunc, method, inputs, kwargs)
-
-    def __array_function__(self, function, types, args, kwargs):
-        return interop.function(function, args, kwargs)
+    __array_ufunc__ = interop.array_ufunc
+    __array_function__ = interop.array_function
 
 
 primitive.SHARED["Tensor"] = Tensor
