@@ -1,5 +1,7 @@
 """The names that the examples in docstrings use."""
 
+from types import ModuleType
+
 import numpy as np
 import pytest
 
@@ -8,4 +10,6 @@ import minigrad
 
 @pytest.fixture(autouse=True)
 def names_of_examples(doctest_namespace):
-    doctest_namespace.update(vars(minigrad) | vars(minigrad.losses) | vars(minigrad.layers), np=np)
+    for module in (minigrad, minigrad.losses, minigrad.layers):
+        doctest_namespace.update({k: v for k, v in vars(module).items() if not isinstance(v, ModuleType)})
+    doctest_namespace["np"] = np

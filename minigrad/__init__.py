@@ -13,6 +13,7 @@ Read it in this order: graph.py, primitive.py, functions.py, operations.py, tens
 from . import fused, layers, losses
 from .functions import (
     tensor_abs,
+    tensor_astype,
     tensor_broadcast_to,
     tensor_clip,
     tensor_copy,

@@ -195,6 +195,16 @@ def tensor_copy(x: Operand) -> Tensor:
     return x.copy()
 
 
+@primitive(lambda g, x_dtype: g.astype(x_dtype))
+def tensor_astype(x: Operand, dtype: np.dtype | type | str) -> Tensor:
+    """The same values in another dtype; their gradient comes back in the one they had.
+
+    >>> tensor_astype(Tensor([1.0, 2.0]), np.float32).dtype
+    dtype('float32')
+    """
+    return x.astype(dtype)
+
+
 @primitive(lambda g: g)
 def tensor_broadcast_to(x: Operand, shape: tuple[int, ...]) -> Tensor:
     """X repeated to fill `shape`, as NumPy broadcasts.  Its rule is the identity: the engine undoes broadcasting.

@@ -33,12 +33,12 @@ def affine(x: Operand, w: Operand, b: Operand) -> Tensor:
     >>> affine(np.ones((1, 2)), Tensor([[1.0, 2.0]], requires_grad=True), Tensor([10.0]))
     Tensor([[13.]], from affine)
     """
-    y = x @ w.T
-    y += b
-    return y
+    return x @ w.T + b
 
 
-@primitive(y_pred=lambda g, y_true, y_pred: (sigmoid_tensor(y_pred) - y_true) * (g / y_pred.size))
+@primitive(
+    y_pred=lambda g, y_true, y_pred: (sigmoid_tensor(y_pred) - np.asarray(y_true, y_pred.dtype)) * (g / y_pred.size)
+)
 def binary_cross_entropy_with_logits(y_true: np.ndarray, y_pred: Operand) -> Tensor:
     """The mean of log(1 + e^z) − y z in one node; its gradient is (σ(z) − y) / n (section 7.4).  Labels are constants.
 
@@ -47,6 +47,5 @@ def binary_cross_entropy_with_logits(y_true: np.ndarray, y_pred: Operand) -> Ten
     >>> z.grad
     array([-0.25,  0.  ])
     """
-    losses = tensor_softplus(y_pred)
-    losses -= y_true * y_pred
+    losses = tensor_softplus(y_pred) - np.asarray(y_true, y_pred.dtype) * y_pred
     return np.add.reduce(losses, axis=None) / losses.size

@@ -46,38 +46,38 @@ def gradcheck(f: Callable, *tensors: Tensor, tolerance: float = 1e-6, second: bo
             f"gradcheck: no tensor given for {name} requires a gradient. Make one with requires_grad=True."
         )
     leaves = [Tensor(x.data.astype(np.float64), True) if x.requires_grad else x for x in tensors]
-    checked = [x for x in leaves if x.requires_grad]
+    checked = {i: x for i, x in enumerate(leaves) if x.requires_grad}
     rng = np.random.default_rng(seed)
     upstream = rng.uniform(0.5, 1.5, f(*leaves).shape) * rng.choice([-1, 1])
 
     def loss() -> Tensor:
         return tensor_sum(f(*leaves) * upstream)
 
-    worst = _compare(name, "first", loss, lambda: grad(loss(), checked), checked, tolerance)
+    worst = _compare(name, "first", loss, lambda: grad(loss(), [*checked.values()]), checked, tolerance)
     if second:
-        directions = [rng.uniform(0.5, 1.5, x.shape) for x in checked]
+        directions = [rng.uniform(0.5, 1.5, x.shape) for x in checked.values()]
 
-        def slope(create_graph: bool = True) -> Tensor:
-            slopes = grad(loss(), checked, create_graph=create_graph)
+        def slope() -> Tensor:
+            slopes = grad(loss(), [*checked.values()], create_graph=True)
             return sum(tensor_sum(s * d) for s, d in zip(slopes, directions, strict=True))
 
         def curvature() -> list[np.ndarray]:
             y = slope()
-            return grad(y, checked) if y.requires_grad else [np.zeros(x.shape) for x in checked]
+            return grad(y, [*checked.values()]) if y.requires_grad else [np.zeros(x.shape) for x in checked.values()]
 
         worst = max(worst, _compare(name, "second", slope, curvature, checked, tolerance * 10))
     return worst
 
 
-def _compare(name: str, order: str, loss: Callable, gradient: Callable, leaves: list, tolerance: float) -> Worst:
+def _compare(name: str, order: str, loss: Callable, gradient: Callable, leaves: dict, tolerance: float) -> Worst:
     """`gradient()` against centred differences of `loss()`, moving each element of each leaf in turn."""
     base = loss().item()
-    if loss().item() != base:
+    if not np.array_equal(loss().item(), base, equal_nan=True):
         raise ValueError(
             f"gradcheck: {name} gave two values for the same input. Fix its random numbers (a dropout: eval())."
         )
     worst = Worst(0.0, 0, (), 0.0, 0.0)
-    for i, (x, b) in enumerate(zip(leaves, gradient(), strict=True)):
+    for (i, x), b in zip(leaves.items(), gradient(), strict=True):
         d = np.zeros(x.shape)
         for index in np.ndindex(x.shape):
             d[index] = _slope_along(loss, x, index)

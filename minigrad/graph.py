@@ -10,7 +10,7 @@ Chapter 3 of the course builds this file up from a piece of paper; section numbe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from heapq import heappop, heappush
 from itertools import count
@@ -26,19 +26,32 @@ recording = True  # False inside no_grad(): operations compute and leave no node
 observers = ()  # who is told what happens: trace() and debug() add themselves here
 
 
+RESULT = -1
+
+
 class Operation:
     """A primitive's name, its rules, and the names of what the rules need besides the upstream gradient.
 
-    `rules` pairs the position of an operand with the function of (g, *needs) that gives its gradient.
+    `rules` pairs the position of an operand with the function of (g, *needs) that gives its gradient.  `origins` says of
+    each need where it came from: the position of an operand, RESULT for "y", or None for what has no gradient.
     """
 
-    __slots__ = ("name", "needs", "operands", "rules")
+    __slots__ = ("name", "needs", "operands", "origins", "rules")
 
-    def __init__(self, name: str, operands: tuple[str, ...], needs: tuple[str, ...], rules: tuple) -> None:
+    def __init__(
+        self,
+        name: str,
+        operands: Sequence[str],
+        needs: Sequence[str],
+        rules: Sequence[Callable],
+        constants: Sequence = (),
+    ) -> None:
         self.name = name
-        self.operands = operands
-        self.needs = needs
+        self.operands = tuple(operands)
+        self.needs = tuple(needs)
         self.rules = tuple(enumerate(rules))
+        origins = {"y": RESULT} | dict.fromkeys(constants) | {x: i for i, x in enumerate(operands)}
+        self.origins = tuple(origins.get(need) for need in needs)
 
     def __repr__(self) -> str:
         return f"<operation {self.name}>"
@@ -131,6 +144,8 @@ def sweep(root: Node | Leaf, seed, wanted: Collection = (), retain: bool = False
         op, saved, parents = node.op, node.saved, node.parents
         if wanted and node in wanted:
             found[node] = g.copy()
+            if node.age == oldest:
+                break
         if saved is None:
             raise used_up(op)
         if lift:
@@ -182,11 +197,9 @@ def used_up(op: Operation) -> RuntimeError:
 
 def lift_saved(node: Node, lift: Callable) -> list:
     """The values that `node` saved, as tensors where they are its result or operands with a node of their own."""
-    op, out = node.op, []
-    for name, value in zip(op.needs, node.saved, strict=True):
-        origin = node if name == "y" else node.parents[op.operands.index(name)] if name in op.operands else None
-        out.append(value if origin is None else lift(origin, value))
-    return out
+    sources = {i: parent for i, parent in enumerate(node.parents) if parent is not None} | {RESULT: node}
+    pairs = zip(node.op.origins, node.saved, strict=True)
+    return [lift(sources[origin], value) if origin in sources else value for origin, value in pairs]
 
 
 def unbroadcast(g, shape: tuple[int, ...], name: str = "unbroadcast"):

@@ -57,12 +57,12 @@ def array_ufunc(tensor, ufunc: np.ufunc, method: str, *inputs, **options):
     if method == "__call__" and ufunc in UFUNCS and not options:
         return UFUNCS[ufunc](*inputs)
     if method == "reduce" and ufunc in REDUCTIONS:
-        return REDUCTIONS[ufunc](*inputs, **options)
+        return REDUCTIONS[ufunc](*inputs, **{"axis": 0} | options)
     name = f"numpy.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
     if "out" in options:
         raise TypeError(f"{name}: a tensor can't be written into an array. Make a new one: a + t instead of a += t.")
     if ufunc in CONSTANT:
-        return getattr(ufunc, method)(*map(values, inputs), **options)
+        return getattr(ufunc, method)(*map(values, inputs), **_values_of(options))
     raise no_rule(name)
 
 
@@ -71,13 +71,17 @@ def array_function(tensor, function, types, args: tuple, options: dict):
     if function in FUNCTIONS:
         return FUNCTIONS[function](*args, **options)
     if function in CONSTANT:
-        return function(*map(values, args), **options)
+        return function(*map(values, args), **_values_of(options))
     raise no_rule(f"{function.__module__}.{function.__name__}")
 
 
 def values(x):
     """The array in a tensor; anything else as it is."""
     return getattr(x, "value", x)
+
+
+def _values_of(options: dict) -> dict:
+    return {name: values(x) for name, x in options.items()}
 
 
 def no_rule(name: str) -> TypeError:

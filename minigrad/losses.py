@@ -106,15 +106,19 @@ def cross_entropy(y_true: Operand, y_pred: Operand, reduction: str = "mean") -> 
     >>> cross_entropy([0, 1], Tensor([[1000.0, 0.0], [0.0, 0.0]]), reduction="none")
     Tensor([0.        , 0.69314718])
     """
-    z = y_pred if isinstance(y_pred, Tensor) else Tensor(y_pred)
-    y = np.asarray(values(y_true))
+    z, y = _prediction(y_pred), np.asarray(values(y_true))
     if z.ndim != 2:
-        raise ValueError(f"cross_entropy: logits of shape {z.shape}; give rows of logits, (n, classes).")
+        swapped = " Did you swap y_true and y_pred?" if y.ndim == 2 else " For one row use z.reshape(1, -1)."
+        raise ValueError(f"cross_entropy: logits of shape {z.shape}; give rows of logits, (n, classes).{swapped}")
     n, classes = z.shape
     shifted = z - np.max(z.value, axis=1, keepdims=True)
     log_sums = tensor_log(tensor_sum(tensor_exp(shifted), axis=1))
     if y.shape == (n, classes):
-        return _reduced(log_sums - tensor_sum(shifted * y_true, axis=1), reduction)
+        if not np.allclose(np.sum(y, axis=1), 1, atol=1e-3) or np.any(y < 0):
+            raise ValueError(
+                "cross_entropy: rows of y_true are no probabilities; each must be at least 0 and sum to 1."
+            )
+        return _reduced(log_sums - tensor_sum(shifted * _labels(y_true, z), axis=1), reduction)
     if y.shape != (n,) or y.dtype.kind not in "iu" or np.any((y < 0) | (y >= classes)):
         raise ValueError(
             f"cross_entropy: labels of shape {y.shape} and dtype {y.dtype} for logits {z.shape}. "
@@ -123,11 +127,22 @@ def cross_entropy(y_true: Operand, y_pred: Operand, reduction: str = "mean") -> 
     return _reduced(log_sums - shifted[np.arange(n), y], reduction)
 
 
+def _prediction(y_pred: Operand) -> Tensor:
+    """A tensor of floating-point numbers."""
+    return y_pred if isinstance(y_pred, Tensor) and y_pred.dtype.kind == "f" else Tensor(y_pred, dtype=np.float64)
+
+
+def _labels(y_true: Operand, y_pred: Tensor) -> Tensor:
+    """A tensor in the dtype of the predictions, which labels must not change."""
+    if isinstance(y_true, Tensor) and (y_true.requires_grad or y_true.dtype == y_pred.dtype):
+        return y_true
+    return Tensor(values(y_true), dtype=y_pred.dtype)
+
+
 def _pair(name: str, y_true: Operand, y_pred: Operand) -> tuple[Tensor, Tensor]:
     """Both as tensors of one shape, the labels in the dtype of the predictions; an error that names the loss otherwise."""
-    y_pred = y_pred if isinstance(y_pred, Tensor) else Tensor(y_pred)
-    if not isinstance(y_true, Tensor):
-        y_true = Tensor(y_true, dtype=y_pred.dtype if y_pred.dtype.kind == "f" else None)
+    y_pred = _prediction(y_pred)
+    y_true = _labels(y_true, y_pred)
     if y_true.shape != y_pred.shape:
         raise ValueError(
             f"{name}: y_true of shape {y_true.shape} and y_pred of shape {y_pred.shape}; they must be the same. "

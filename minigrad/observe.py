@@ -68,8 +68,9 @@ def debug() -> Iterator[None]:
 
 class _Watcher(Observer):
     def __init__(self) -> None:
-        self.frozen: dict[int, list] = {}  # id of an array -> [the array, how many nodes need it]
-        self.needed: dict[int, tuple] = {}  # id of a node -> (a weak reference that thaws, the arrays it needs)
+        self.frozen: dict[int, _Frozen] = {}  # by the id of the array
+        self.idle: set[_Frozen] = set()  # needed by no node any more, but views of an array that is
+        self.needed: dict[int, tuple] = {}  # id of a node -> (a weak reference that thaws, what it froze)
 
     # ---------------------------------------------------------------- numbers
 
@@ -100,33 +101,55 @@ class _Watcher(Observer):
     # ---------------------------------------------------------------- writes
 
     def freeze(self, node: Node) -> None:
-        arrays = []
+        needed = []
         for array in node.saved:
             while isinstance(array, np.ndarray):  # a view can be written through its base, too
-                arrays.append(array)
+                frozen = self.frozen.setdefault(id(array), _Frozen(array))
+                frozen.count += 1
+                needed.append(frozen)
                 array = array.base
-        for array in arrays:
-            entry = self.frozen.setdefault(id(array), [array, 0, array.flags.writeable])
-            entry[1] += 1
-            array.flags.writeable = False
+        for frozen in needed:
+            frozen.array.flags.writeable = False
         key = id(node)
-        self.needed[key] = weakref.ref(node, lambda _: self.thaw(key)), arrays
+        self.needed[key] = weakref.ref(node, lambda _: self.thaw(key)), needed
 
     def freed(self, node: Node) -> None:
         self.thaw(id(node))
 
     def thaw(self, key: int) -> None:
-        _, arrays = self.needed.pop(key, (None, ()))
-        for array in reversed(arrays):  # a base before its views
-            entry = self.frozen[id(array)]
-            entry[1] -= 1
-            if not entry[1]:
-                del self.frozen[id(array)]
-                array.flags.writeable = entry[2]
+        _, needed = self.needed.pop(key, (None, ()))
+        for frozen in needed:
+            frozen.count -= 1
+        self.idle |= {frozen for frozen in needed if not frozen.count}
+        for frozen in sorted(self.idle, key=lambda frozen: frozen.depth):  # a base before its views
+            if frozen.count or frozen.thaw():
+                self.idle.remove(frozen)
+            if not frozen.count and frozen not in self.idle:
+                del self.frozen[id(frozen.array)]
 
     def thaw_all(self) -> None:
         for key in list(self.needed):
             self.thaw(key)
+
+
+class _Frozen:
+    """An array that must not be written into, and how many nodes say so."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array = array
+        self.count = 0
+        self.writeable = array.flags.writeable
+        self.depth = 0
+        while isinstance(array := array.base, np.ndarray):
+            self.depth += 1
+
+    def thaw(self) -> bool:
+        """Give it back as it was; False where it is a view of an array that another node still needs."""
+        base = self.array.base
+        if self.writeable and isinstance(base, np.ndarray) and not base.flags.writeable:
+            return False
+        self.array.flags.writeable = self.writeable
+        return True
 
 
 def _first_bad(array) -> tuple[tuple[int, ...], float]:

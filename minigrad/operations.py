@@ -14,7 +14,7 @@ import numpy as np
 
 from .functions import kept_shape, tensor_broadcast_to, tensor_log, tensor_where
 from .graph import Operation
-from .primitive import apply, primitive
+from .primitive import apply, joinable, primitive
 
 if TYPE_CHECKING:
     from .functions import Axis, Operand
@@ -112,9 +112,9 @@ def scalar_multiply_tensor(c: float, a: Operand) -> Tensor:
     >>> a.grad
     array([30., 60.])
     """
-    if not isinstance(c, (int, float, np.number)):
+    if not isinstance(c, (int, float, np.floating, np.integer)):
         raise TypeError(
-            f"c must be a number, not {type(c).__name__}. To learn c too, multiply two tensors: tensor_mul(c, a)"
+            f"c must be a number, not {type(c).__name__}. For an array or a c to be learned multiply: tensor_mul(c, a)"
         )
     return c * a
 
@@ -265,8 +265,8 @@ def tensor_concat(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
     >>> a.grad, b.grad
     (array([10.]), array([20., 30.]))
     """
-    tensors = list(tensors)
-    shapes = [np.shape(x) for x in tensors]
+    tensors = joinable(tensors, "tensor_concat")
+    shapes = [x.shape for x in tensors]
     if not shapes or not all(-len(s) <= axis < len(s) for s in shapes):
         raise ValueError(
             f"tensor_concat: axis {axis} of shapes {shapes}: every operand needs that axis. "
@@ -277,7 +277,7 @@ def tensor_concat(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
     rules = [
         lambda g, cut=(*before, slice(start, end)): g[cut] for start, end in zip([0, *ends[:-1]], ends, strict=True)
     ]
-    op = Operation("tensor_concat", tuple(f"tensors[{i}]" for i in range(len(tensors))), (), rules)
+    op = Operation("tensor_concat", [f"tensors[{i}]" for i in range(len(tensors))], (), rules)
     return apply(op, lambda arrays: np.concatenate(arrays, axis), tensors)
 
 
@@ -288,14 +288,15 @@ def tensor_stack(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
     Tensor([[1., 3.],
             [2., 4.]])
     """
-    shapes = {np.shape(x) for x in tensors}
+    tensors = joinable(tensors, "tensor_stack")
+    shapes = {x.shape for x in tensors}
     if len(shapes) != 1:
         raise ValueError(
             f"tensor_stack: shapes {sorted(shapes)}: all must be the same. To join along an axis they have use tensor_concat."
         )
     shape = list(shapes.pop())
     shape.insert(axis if axis >= 0 else len(shape) + 1 + axis, 1)
-    return tensor_concat([tensor_reshape(x, tuple(shape)) for x in tensors], axis)
+    return tensor_concat([x.reshape(tuple(shape)) for x in tensors], axis)
 
 
 # ---------------------------------------------------------------- 4.12 matrix multiplication
@@ -317,16 +318,16 @@ def _matmul_rule_a(g, a, b):
 
 
 def _matmul_rule_b(g, a, b):
-    """Aᵀ G; and as a row, Gᵀ A, where b is a vector"""
-    columns = b.ndim == 1
-    if not columns and _stored_by_columns(b):
-        return matmul_tensor(g.mT, a).mT
+    """Aᵀ G; as a row, Gᵀ A, where b is a vector; and as (Gᵀ A)ᵀ where that is how b lies in memory"""
+    vector = b.ndim == 1
     g, a, b = _as_matrices(g, a, b)
-    return matmul_tensor(g.mT, a) if columns else matmul_tensor(a.mT, g)
+    if vector:
+        return matmul_tensor(g.mT, a)
+    return matmul_tensor(g.mT, a).mT if _stored_by_columns(b) else matmul_tensor(a.mT, g)
 
 
 def _stored_by_columns(b) -> bool:
-    """Whether `b` lies in memory as Wᵀ does: then (Gᵀ A)ᵀ is Aᵀ G in the same layout, and W's gradient needs no turning."""
+    """Whether `b` lies in memory as Wᵀ does.  Then (Gᵀ A)ᵀ does too, and W's gradient is not copied crosswise."""
     flags = getattr(b, "flags", None)
     return flags is not None and flags.f_contiguous and not flags.c_contiguous
 

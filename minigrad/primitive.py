@@ -8,7 +8,8 @@ writes an `__init__`: without loops and *args, an operation costs 0.6 µs less.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache, update_wrapper
+from functools import update_wrapper
+from types import FunctionType
 
 import numpy as np
 
@@ -25,9 +26,9 @@ def primitive(*rules: Callable, **named_rules: Callable) -> Callable:
 
     A rule takes the upstream gradient `g` and returns the operand's gradient.  The names of its other parameters, the
     same for all rules of an operation, say what is saved for it: an operand, another parameter of the operation, `y`
-    for the result, `x_shape` for no more than the shape of operand `x`.  Where its operand was broadcast it may return
-    a gradient of the broadcast shape.  It is written with operators, methods and functions of this library, so that it runs on
-    arrays and on tensors alike.
+    for the result, `x_shape` or `x_dtype` for no more than that of operand `x`.  Where its operand was broadcast it may
+    return a gradient of the broadcast shape.  It is written with operators, methods and functions of this library, so
+    that it runs on arrays and on tensors alike.  Parameters without a rule are constants and reach the function as given.
 
     >>> import minigrad as mg
     >>> @primitive(lambda g, y: g * 3 * y**2)  # wrong on purpose: the rule was given y for x
@@ -43,18 +44,32 @@ def primitive(*rules: Callable, **named_rules: Callable) -> Callable:
     def decorate(forward: Callable) -> Callable:
         code = forward.__code__
         names = code.co_varnames[: code.co_argcount]
-        op = operation(forward.__name__, dict(zip(names, rules, strict=False)) | named_rules)
-        wrapper = compiled(wrapper_text(names, op))(forward, op)
-        wrapper.__defaults__ = forward.__defaults__
+        if len(rules) > len(names):
+            raise TypeError(f"{forward.__name__}: {len(rules)} rules for {list(names)}. Give at most one for each.")
+        op = operation(forward.__name__, names, dict(zip(names, rules, strict=False)) | named_rules)
+
+        def first_call(*args, **kwargs):
+            namespace.update(SHARED)
+            exec(wrapper_text(names, op), namespace, written := {})
+            wrapper.__code__, wrapper.__defaults__ = written["wrapper"].__code__, forward.__defaults__
+            return wrapper(*args, **kwargs)
+
+        namespace = {"_forward": forward, "_op": op, "_first_call": first_call}
+        wrapper = FunctionType(_unwritten.__code__, namespace)
         return update_wrapper(wrapper, forward)
 
     return decorate
 
 
+def _unwritten(*args, **kwargs):
+    """What every wrapper is until its first call: to write all of them at once would cost `import` 5 ms."""
+    return _first_call(*args, **kwargs)  # noqa: F821
+
+
 def apply(op: Operation, forward: Callable, operands: Sequence):
     """`forward`, applied to a list of operands: an array if all are arrays, else a tensor that remembers how it came."""
-    Tensor = SHARED["Tensor"]
-    values = [x.value if isinstance(x, Tensor) else as_operand(x, op) for x in operands]
+    Tensor = SHARED["_Tensor"]
+    values = [x.value if isinstance(x, Tensor) else as_operand(x, op.name) for x in operands]
     nodes = tuple(x.node if isinstance(x, Tensor) else None for x in operands)
     try:
         y = forward(values)
@@ -71,83 +86,111 @@ def apply(op: Operation, forward: Callable, operands: Sequence):
     return t
 
 
-def operation(name: str, rules: dict[str, Callable]) -> Operation:
-    """The operation with these rules, by operand; an error if they differ in what they need."""
+def operation(name: str, parameters: tuple[str, ...], rules: dict[str, Callable]) -> Operation:
+    """The operation with these rules, by operand; an error if they differ in what they need, or nobody has it."""
     needs = {rule.__code__.co_varnames[1 : rule.__code__.co_argcount] for rule in rules.values()}
     if len(needs) != 1:
         raise TypeError(
             f"{name}: its rules take different parameters after g: {sorted(needs)}. Give all of them the same."
         )
-    return Operation(name, tuple(rules), needs.pop(), tuple(rules.values()))
+    needs, operands = needs.pop(), tuple(rules)
+    known = {*parameters, "y", *(f"{x}_{attribute}" for x in operands for attribute in ("shape", "dtype"))}
+    unknown = [x for x in needs if x not in known] + [x for x in operands if x not in parameters]
+    if unknown:
+        raise TypeError(
+            f"{name}: its rules speak of {unknown}, but {name} has {list(parameters)}; `y` is its result, "
+            "and for no more than the shape or the dtype of operand x say x_shape or x_dtype."
+        )
+    return Operation(name, operands, needs, tuple(rules.values()), parameters)
 
 
+# The wrapper's own names begin with an underscore, so that an operation's parameters may have any other.
 UNPACK = """
-    if isinstance({x}, Tensor):
-      {x}_value, {x}_node, plain = {x}.value, {x}.node, False
+    if isinstance({x}, _Tensor):
+        _value_{x}, _node_{x}, _plain = {x}.value, {x}.node, False
     else:
-      {x}_value, {x}_node = {x} if type({x}) in RAW else as_operand({x}, op), None"""
+        _value_{x}, _node_{x} = {x} if type({x}) in _RAW else _as_operand({x}, _op.name), None"""
+
+REFUSE_COMPLEX = """
+    if _node_{x} is None and type({x}) is _ndarray:
+        _as_operand({x}, _op.name)"""
+
+REFUSE_TENSOR = """
+    if isinstance({x}, _Tensor):
+        raise _constant_only("{x}", _op)"""
 
 WRAPPER = """
-def make(forward, op):
-  def wrapper({signature}):
-    plain = True{unpack}
+def wrapper({signature}):
+    _plain = True{unpack}{refuse_tensors}
     try:
-      y = forward({arguments})
-    except (TypeError, ValueError, IndexError, AttributeError) as error:
-      raise explained(error, op, ({values})) from error
-    if plain:
-      return y
-    t = new(Tensor)
-    t.value, t.node = y, None
-    if graph.recording and ({recorded}):
-      t.node = node = Node()
-      node.op, node.parents, node.saved = op, ({nodes}), ({saved})
-      node.age, node.shape = next_age(), y.shape
-    if graph.observers:
-      for observer in graph.observers:
-        observer.computed(op, ({operands}), t)
-    return t
-  return wrapper
+        _y = _forward({arguments})
+    except _ERRORS as _error:
+        raise _explained(_error, _op, ({values})) from _error
+    if _plain:
+        return _y{refuse_complex}
+    _t = _new(_Tensor)
+    _t.value, _t.node = _y, None
+    if _graph.recording and ({recorded}):
+        _t.node = _node = _Node()
+        _node.op, _node.parents, _node.saved = _op, ({nodes}), ({saved})
+        _node.age, _node.shape = _next_age(), _y.shape
+    if _graph.observers:
+        for _observer in _graph.observers:
+            _observer.computed(_op, ({operands}), _t)
+    return _t
 """
 
 
-def wrapper_text(names: tuple[str, ...], op: Operation) -> str:
+def wrapper_text(parameters: tuple[str, ...], op: Operation) -> str:
     """The wrapper of a function with these parameters, as Python source."""
-    saved = []
-    for need in op.needs:
-        operand, _, shape = need.rpartition("_shape") if need.endswith("_shape") else (need, "", "")
-        saved.append(f"{operand}_value.shape" if operand != need else f"{need}_value" if need in op.operands else need)
 
-    def row(template: str, items: tuple | list) -> str:
-        return "".join(template.format(x=x) for x in items)
+    def row(template: str, names: Sequence[str]) -> str:
+        return "".join(template.format(x=x) for x in names)
+
+    def saved(need: str) -> str:
+        if need in parameters:
+            return f"_value_{need}" if need in op.operands else need
+        operand, _, attribute = need.rpartition("_")
+        return f"_value_{operand}.{attribute}" if operand else "_y"
 
     return WRAPPER.format(
-        signature=", ".join(names),
+        signature=", ".join(parameters),
         unpack=row(UNPACK, op.operands),
-        arguments=", ".join(f"{x}_value" if x in op.operands else x for x in names),
-        values=row("{x}_value, ", op.operands),
-        recorded=" or ".join(f"{x}_node is not None" for x in op.operands),
-        nodes=row("{x}_node, ", op.operands),
-        saved=row("{x}, ", saved),
+        refuse_tensors=row(REFUSE_TENSOR, [x for x in parameters if x not in op.operands]),
+        arguments=", ".join(f"_value_{x}" if x in op.operands else x for x in parameters),
+        values=row("_value_{x}, ", op.operands),
+        refuse_complex=row(REFUSE_COMPLEX, op.operands),
+        recorded=" or ".join(f"_node_{x} is not None" for x in op.operands),
+        nodes=row("_node_{x}, ", op.operands),
+        saved=row("{x}, ", [saved(need) for need in op.needs]),
         operands=row("{x}, ", op.operands),
     )
 
 
-@cache  # operations of the same form share their code: a dozen compilations instead of forty
-def compiled(text: str) -> Callable:
-    exec(compile(text, "<minigrad primitive>", "exec"), SHARED)
-    return SHARED["make"]
-
-
-def as_operand(x, op: Operation) -> np.ndarray:
-    """`x` as an array of numbers, for what is neither tensor, array nor number: a list, say."""
+def as_operand(x, name: str) -> np.ndarray:
+    """`x` as an array of numbers, for what is neither tensor nor number; TypeError for what is no such thing."""
+    if isinstance(x, (list, tuple)) and any(isinstance(item, SHARED["_Tensor"]) for item in x):
+        raise TypeError(f"{name}: a list of tensors would lose their gradients. Join them first: tensor_stack.")
     try:
         array = np.asarray(x)
     except ValueError as error:
-        raise TypeError(f"{op.name}: {type(x).__name__} cannot be made an array: {error}") from error
+        raise TypeError(f"{name}: {type(x).__name__} cannot be made an array: {error}") from error
     if array.dtype.kind not in "biuf":
-        raise TypeError(f"{op.name}: {x!r} is not numeric. Give a tensor, an array, a number or a list of numbers.")
+        raise TypeError(f"{name}: {x!r} is not real numbers. Give a tensor, an array, a number or a list of numbers.")
     return array
+
+
+def joinable(tensors: Sequence, name: str) -> list:
+    """Operands to be joined: tensors, and arrays; Python's numbers take the dtype of what they meet."""
+    found = [x if hasattr(x, "dtype") or type(x) in RAW else as_operand(x, name) for x in tensors]
+    dtype = np.result_type(*(getattr(x, "dtype", x) for x in found)) if found else None
+    return [x if hasattr(x, "dtype") else np.asarray(x, dtype) for x in found]
+
+
+def constant_only(name: str, op: Operation) -> TypeError:
+    return TypeError(
+        f"{op.name}: {name} is a tensor, but no gradient would reach it. Give a constant: .item() or .data."
+    )
 
 
 def explained(error: Exception, op: Operation, values: Sequence) -> Exception:
@@ -160,6 +203,7 @@ def explained(error: Exception, op: Operation, values: Sequence) -> Exception:
     return kind(f"{op.name}: {came}: {error}{advice}")
 
 
-# What the wrappers see.  tensor.py puts Tensor in, so that this file and the operations need not import it.
-SHARED = {"graph": graph, "Node": Node, "next_age": next_age, "RAW": RAW, "new": object.__new__}
-SHARED |= {"as_operand": as_operand, "explained": explained}
+# What the wrappers see.  tensor.py adds _Tensor, so that this file and the operations need not import it.
+SHARED = {"_graph": graph, "_Node": Node, "_next_age": next_age, "_new": object.__new__, "_ndarray": np.ndarray}
+SHARED |= {"_RAW": RAW, "_as_operand": as_operand, "_constant_only": constant_only, "_explained": explained}
+SHARED |= {"_ERRORS": (TypeError, ValueError, IndexError, AttributeError)}

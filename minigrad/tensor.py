@@ -104,6 +104,12 @@ class Tensor:
     def grad(self, new) -> None:
         if not isinstance(self.node, Leaf):
             raise AttributeError("grad: only a leaf (made with requires_grad=True) keeps a gradient.")
+        if new is not None and not isinstance(new, Tensor):
+            new = np.asarray(new)
+        if new is not None and (new.shape != self.shape or new.dtype.kind != "f"):
+            raise ValueError(
+                f"grad: {new.dtype} of shape {new.shape} for a tensor of shape {self.shape}. Give its shape."
+            )
         self.node.grad = new
 
     def zero_grad(self) -> None:
@@ -156,6 +162,9 @@ class Tensor:
 
     __float__ = item
 
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else repr(self)
+
     def __len__(self) -> int:
         if not self.ndim:
             raise TypeError("len() of a tensor without axes: it is one number.")
@@ -188,7 +197,8 @@ class Tensor:
     def _seed(self, gradient, create_graph: bool):
         if self.node is None:
             raise RuntimeError(
-                "backward: no operand of this tensor requires a gradient. Make a leaf with Tensor(..., requires_grad=True)."
+                "backward: no operand of this tensor requires a gradient, or it was computed under no_grad(). "
+                "Make a leaf with Tensor(..., requires_grad=True)."
             )
         value = self.value
         if gradient is None:
@@ -264,6 +274,7 @@ class Tensor:
     abs = f.tensor_abs
     clip = f.tensor_clip
     copy = f.tensor_copy
+    astype = f.tensor_astype
     dot = op.matmul_tensor
 
     def reshape(self, *shape) -> Tensor:
@@ -283,7 +294,7 @@ class Tensor:
     __array_function__ = interop.array_function
 
 
-primitive.SHARED["Tensor"] = Tensor
+primitive.SHARED["_Tensor"] = Tensor
 
 
 def _with_node(node, value) -> Tensor:
@@ -313,9 +324,11 @@ def grad(
         )
     seed = y._seed(gradient, create_graph)
     found = sweep(y.node, seed, wanted, retain_graph or create_graph, _with_node if create_graph else None)
-    gradients = [found.get(node) for node in wanted]
-    for i, (x, g) in enumerate(zip([xs] if single else xs, gradients, strict=True)):
-        g = np.zeros(x.shape, x.dtype) if g is None else g
-        g = g if g.dtype is x.dtype else g.astype(x.dtype)
-        gradients[i] = (g if isinstance(g, Tensor) else Tensor(g)) if create_graph else np.asarray(g)
+    gradients, given = [], set()
+    for x in [xs] if single else xs:
+        g = found.get(x.node)
+        g = np.zeros(x.shape) if g is None else g.copy() if x.node in given else g  # asked for twice, given twice
+        given.add(x.node)
+        g = g if g.dtype == x.dtype else g.astype(x.dtype)
+        gradients.append((g if isinstance(g, Tensor) else Tensor(g)) if create_graph else np.asarray(g))
     return gradients[0] if single else gradients

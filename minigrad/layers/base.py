@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from reprlib import recursive_repr
 
 import numpy as np
 
 from ..graph import Leaf
+from ..interop import values
 from ..tensor import Tensor
 
 
@@ -89,7 +91,7 @@ class BaseLayer:
                 "sgd_step: no parameter has a gradient. Call backward() on a loss computed by this layer first."
             )
         for p in moved:
-            p.data -= learning_rate * p.grad
+            p.data -= learning_rate * values(p.grad)
 
     # ---------------------------------------------------------------- saving
 
@@ -121,6 +123,7 @@ class BaseLayer:
         """What stands in the parentheses of the repr."""
         return ""
 
+    @recursive_repr("(itself)")
     def __repr__(self) -> str:
         count = sum(p.size for p in self.parameters())
         lines = [

@@ -13,7 +13,8 @@ class Dense(BaseLayer):
     """Y = X Wᵀ + b for X (…, d_in): weight W (d_out, d_in), bias b (d_out,).
 
     W is drawn uniformly from ±√(6 / (d_in + d_out)), which keeps the size of signals and of gradients from layer to layer
-    (Glorot & Bengio 2010); b starts at 0.  `rng` is a seed or a NumPy generator.
+    (Glorot & Bengio 2010); b starts at 0.  `rng` is a NumPy generator, or a seed: two layers of one size and one seed begin
+    equal, so give the layers of a network one generator.
 
     >>> Dense(3, 2, rng=0)
     Dense(3, 2)  # 8 parameters
@@ -22,8 +23,8 @@ class Dense(BaseLayer):
     """
 
     def __init__(self, d_in: int, d_out: int, bias: bool = True, rng=None, dtype=np.float64) -> None:
-        if d_in < 1 or d_out < 1:
-            raise ValueError(f"Dense: sizes {d_in} and {d_out}; both must be at least 1.")
+        if not all(isinstance(d, (int, np.integer)) and d >= 1 for d in (d_in, d_out)):
+            raise ValueError(f"Dense: sizes {d_in!r} and {d_out!r}; give two whole numbers, at least 1.")
         bound = np.sqrt(6 / (d_in + d_out))
         draws = np.random.default_rng(rng).uniform(-bound, bound, (d_out, d_in))
         self.weight = Tensor(draws, requires_grad=True, dtype=dtype, name="W")

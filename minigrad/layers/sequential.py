@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ..tensor import Tensor
 from .base import BaseLayer
 
@@ -19,6 +21,11 @@ class Sequential(BaseLayer):
     """
 
     def __init__(self, *layers: BaseLayer) -> None:
+        for i, layer in enumerate(layers):
+            if not isinstance(layer, BaseLayer):
+                raise TypeError(
+                    f"Sequential: number {i} is {layer!r}, no layer. Give layers one by one, made: Sequential(Dense(2, 3), ReLU())."
+                )
         self.layers = layers
 
     def forward(self, x: Tensor) -> Tensor:
@@ -26,5 +33,11 @@ class Sequential(BaseLayer):
             x = layer(x)
         return x
 
-    def children(self):
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __getitem__(self, i: int) -> BaseLayer:
+        return self.layers[i]
+
+    def children(self) -> Iterator[tuple[str, BaseLayer]]:
         return ((str(i), layer) for i, layer in enumerate(self.layers))
