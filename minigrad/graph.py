@@ -65,6 +65,9 @@ class Node:
 
     __slots__ = ("__weakref__", "age", "name", "op", "parents", "saved", "shape", "traced")
 
+    def __repr__(self) -> str:
+        return f"<node {getattr(self, 'name', '') or ''} {self.op.name} {self.shape}>".replace("  ", " ")
+
 
 class Leaf:
     """A tensor that was not computed: the end of every path, where the gradient is kept."""
@@ -77,6 +80,9 @@ class Leaf:
         self.shape = shape
         self.dtype = dtype
         self.grad = None
+
+    def __repr__(self) -> str:
+        return f"<leaf {getattr(self, 'name', '') or ''} {self.shape}>".replace("  ", " ")
 
 
 class Observer:
