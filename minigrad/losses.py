@@ -128,8 +128,9 @@ def cross_entropy(y_true: Operand, y_pred: Operand, reduction: str = "mean") -> 
 
 
 def _prediction(y_pred: Operand) -> Tensor:
-    """A tensor of floating-point numbers."""
-    return y_pred if isinstance(y_pred, Tensor) and y_pred.dtype.kind == "f" else Tensor(y_pred, dtype=np.float64)
+    """A tensor of floating-point numbers, in the dtype that it has; float64 for integers."""
+    t = y_pred if isinstance(y_pred, Tensor) else Tensor(y_pred)
+    return t if t.dtype.kind == "f" else Tensor(t.value, dtype=np.float64)
 
 
 def _labels(y_true: Operand, y_pred: Tensor) -> Tensor:

@@ -66,14 +66,16 @@ class Tensor:
 
     @property
     def data(self) -> np.ndarray:
-        """The values, as an array: change them in place or assign others of the same shape."""
+        """The values, as an array: change them in place, or assign others of the same shape, which are copied."""
         if type(self.value) is not np.ndarray:
             self.value = np.asarray(self.value)
         return self.value
 
     @data.setter
     def data(self, new) -> None:
-        new = np.asarray(new, self.value.dtype)
+        if new is self.value:  # what `x.data -= step` ends with
+            return
+        new = np.array(new, self.value.dtype)
         if new.shape != self.value.shape:
             raise ValueError(
                 f"data: the tensor has shape {self.shape}, the new values {new.shape}. Make a new Tensor instead."

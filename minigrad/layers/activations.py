@@ -37,7 +37,7 @@ class LeakyReLU(BaseLayer):
     """
 
     def __init__(self, alpha: float = 0.01) -> None:
-        self.alpha = alpha
+        self.alpha = float(alpha)
 
     def forward(self, x: Tensor) -> Tensor:
         return leaky_relu_tensor(x, self.alpha)

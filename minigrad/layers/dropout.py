@@ -25,7 +25,7 @@ class Dropout(BaseLayer):
     def __init__(self, p: float = 0.5, rng=None) -> None:
         if not 0 <= p <= 1:
             raise ValueError(f"Dropout: p = {p}; a probability lies in [0, 1]. For 30 per cent give 0.3.")
-        self.p = p
+        self.p = float(p)
         self.rng = np.random.default_rng(rng)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,0 +1,483 @@
+"""The sweep: order, cost, what is freed when, and what an error leaves behind."""
+
+from __future__ import annotations
+
+import gc
+import inspect
+import sys
+import tracemalloc
+import weakref
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from engine_tools import counting_rules, counting_visits, no_collector, reachable
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minigrad as mg
+from minigrad import graph
+from minigrad.graph import Leaf, Node, unbroadcast
+
+
+def leaf(*data, **kwargs) -> mg.Tensor:
+    return mg.Tensor(data[0] if len(data) == 1 else list(data), requires_grad=True, **kwargs)
+
+
+@mg.primitive(lambda g, x: 1 / 0)
+def faulty(x):
+    """Its rule raises ZeroDivisionError."""
+    return 1.0 * x
+
+
+# ---------------------------------------------------------------- depth
+
+
+@contextmanager
+def shallow_stack():
+    """Room for a few dozen nested calls and no more."""
+    old = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack(0)) + 60)
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(old)
+
+
+def chain(x: mg.Tensor, n: int) -> mg.Tensor:
+    for _ in range(n):
+        x = x + 1.0
+    return x
+
+
+def test_a_million_operations_forward_and_backward():
+    """Recursion anywhere, in the sweep or in letting go of nodes, ends at a thousand."""
+    x = leaf(0.0)
+    with shallow_stack():
+        y = chain(x, 10**6)
+        assert y.item() == 10**6
+        y.backward()
+    assert x.grad == 1
+
+
+def test_a_million_operations_let_go_without_backward():
+    """A chain of nodes that free one another must not overflow the stack of C either."""
+    x = leaf(0.0)
+    with shallow_stack():
+        y = chain(x, 10**6)
+        first = weakref.ref(y.node)
+        del y
+    assert first() is None
+
+
+def test_a_deep_chain_in_second_order():
+    """The graph of a gradient is as deep as the graph it came from, and is swept and freed in the same way."""
+    x = leaf(1.0)
+    with shallow_stack():
+        y = x
+        for _ in range(3000):
+            y = y * 1.0
+        slope = mg.grad(y * y, x, create_graph=True)
+        assert mg.grad(slope, x) == 2
+
+
+def traced_memory(work) -> tuple[int, int, object]:
+    """What `work()` keeps, what it needs in passing beyond what it keeps, and its result."""
+    gc.collect()
+    tracemalloc.start()
+    try:
+        kept = work()
+        now, peak = tracemalloc.get_traced_memory()
+        return now, peak - now, kept
+    finally:
+        tracemalloc.stop()
+
+
+def test_memory_is_linear_in_the_number_of_operations():
+    """A node costs the same whether there are ten thousand or a hundred thousand, and not much."""
+    x = leaf(0.0)
+    per_node = {n: traced_memory(lambda n=n: chain(x, n))[0] / n for n in (10**4, 10**5)}
+    assert per_node[10**5] == pytest.approx(per_node[10**4], rel=0.02)
+    assert per_node[10**5] < 400
+
+
+def test_backward_needs_no_memory_for_depth():
+    """What waits in the sweep is as wide as the graph, never as deep."""
+    x = leaf(0.0)
+    needed = []
+    for n in (1000, 20_000):
+        y = chain(x, n)
+        needed.append(traced_memory(y.backward)[1])
+    assert needed[1] < needed[0] + 4000
+
+
+# ---------------------------------------------------------------- each node once
+
+
+def test_doubling_sixty_times_visits_sixty_nodes(monkeypatch):
+    """x + x, sixty times over, has 2⁶⁰ paths; a sweep that follows paths never ends."""
+    x = leaf(1.0)
+    y = x
+    for _ in range(60):
+        y = y + y
+    with counting_visits(monkeypatch) as visits, counting_rules() as rules:
+        y.backward()
+    assert visits["nodes"] == 60 and rules.ran == {"tensor_add": 120}
+    assert x.grad == 2.0**60
+
+
+def test_wide_fan_out(monkeypatch):
+    """A thousand uses of one result: it is visited once, after all of them."""
+    x = leaf(2.0)
+    shared = x.exp()
+    parts = [shared * float(k) for k in range(1000)]
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    with counting_visits(monkeypatch) as visits, counting_rules() as rules:
+        total.backward()
+    assert visits["nodes"] == 1 + 1000 + 999 and rules.ran["tensor_exp"] == 1
+    np.testing.assert_allclose(x.grad, np.exp(2.0) * sum(range(1000)))
+
+
+def test_visits_are_linear_in_depth_and_width(monkeypatch):
+    """Twice the graph is twice the visits, and twice the rules, whatever its form."""
+
+    def ladder(n):
+        a, b = leaf(1.0), leaf(0.5)
+        for _ in range(n):
+            a, b = a * b, a + b * 0.0
+        return a + b
+
+    counts = []
+    for n in (50, 100):
+        with counting_visits(monkeypatch) as visits, counting_rules() as rules:
+            ladder(n).backward()
+        counts.append((visits["nodes"], rules.ran.total()))
+    assert counts == [(3 * n + 1, 2 * n + n + 2 * n + 2) for n in (50, 100)]
+
+
+def test_operands_without_gradient_cost_nothing():
+    """No rule runs for a constant, and no node is made where nothing needs a gradient."""
+    x, constant = leaf(3.0), mg.Tensor(2.0)
+    assert (constant * constant).node is None
+    with counting_rules() as rules:
+        (x * constant).backward()
+    assert rules.ran == {"tensor_mul": 1} and x.grad == 2
+
+
+def test_only_what_the_result_depends_on_is_visited():
+    """Results computed in between, of which nobody asked the gradient, stay as they are."""
+    x = leaf(3.0)
+    y = x * 2.0
+    other = y.exp() * x.log()
+    with counting_rules() as rules:
+        y.backward()
+    assert rules.ran == {"tensor_mul": 1}
+    assert other.node.saved is not None
+
+
+# ---------------------------------------------------------------- wanted nodes
+
+
+def test_grad_of_results_in_the_middle():
+    """grad() answers for results, not only for leaves, and with all paths that lead back to them."""
+    x = leaf(2.0)
+    h = x * x
+    y = h * h + h * x
+    dh, dx = mg.grad(y, [h, x])
+    assert dh == 2 * 4 + 2  # 2h + x
+    assert dx == (2 * 4 + 2) * 4 + 4  # through h, and h itself
+
+
+def test_grad_visits_nothing_older_than_what_is_wanted():
+    """The gradient at a late layer does not pay for the early ones."""
+    x = leaf(0.5)
+    early = x
+    for _ in range(50):
+        early = early.tanh()
+    h = early * 2.0
+    late = h.exp()
+    with counting_rules() as rules:
+        mg.grad(late, h)
+    assert rules.ran == {"tensor_exp": 1}
+
+
+def test_grad_prunes_by_age_and_not_by_name():
+    """Of two wanted nodes the older sets the limit; what lies between is visited."""
+    x = leaf(0.5)
+    a = x.exp()
+    b = a.tanh()
+    c = b.sigmoid()
+    with counting_rules() as rules:
+        da, dc = mg.grad(c * 3.0, [a, c])
+    assert rules.ran == {"tensor_mul": 1, "sigmoid_tensor": 1, "tensor_tanh": 1}
+    assert dc == 3
+    np.testing.assert_allclose(da, 3 * c.item() * (1 - c.item()) * (1 - b.item() ** 2))
+
+
+def test_grad_stops_at_what_is_wanted_and_leaves_it_usable():
+    """The chain rule by hand, dL/dh first and then h.backward(dL/dh): no rule of h's has run, so h keeps its values."""
+    x = leaf(0.5)
+    h = x.exp()
+    loss = h * 3.0
+    dh = mg.grad(loss, h)
+    h.backward(dh)
+    np.testing.assert_allclose(x.grad, 3 * np.exp(0.5))
+
+
+def test_grad_where_nothing_depends():
+    """Zeros of the operand's shape and dtype, not None; and for the result itself, the seed."""
+    x, other = leaf(1.0, 2.0), leaf([[1.0, 2.0]], dtype=np.float32)
+    y = (x * x).sum()
+    dy, d_other = mg.grad(y, [y, other])
+    assert dy == 1
+    np.testing.assert_array_equal(d_other, np.zeros((1, 2)))
+    assert d_other.dtype == np.float32
+
+
+def test_grad_asked_twice_for_the_same():
+    x = leaf(3.0)
+    one, two = mg.grad(x * x, [x, x])
+    assert one == two == 6
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_backward_on_a_leaf(create_graph):
+    """The end of every path is also a path, of length nothing: the gradient is the seed, in memory of its own."""
+    x, seed = leaf(1.0, 2.0), np.array([3.0, 4.0])
+    x.backward(seed, create_graph=create_graph)
+    np.testing.assert_array_equal(np.asarray(x.grad), seed)
+    assert not np.shares_memory(np.asarray(x.grad), seed)
+    np.testing.assert_array_equal(mg.grad(x, x, gradient=seed), seed)
+    assert mg.grad(leaf(5.0), leaf(5.0)) == 0
+
+
+# ---------------------------------------------------------------- letting go
+
+
+def test_a_graph_dies_with_its_last_tensor():
+    """Without cycles nothing waits for the garbage collector."""
+    with no_collector():
+        x = leaf(1.0, 2.0)
+        h = x * 2.0
+        y = (h.exp() * h).sum()
+        nodes = [weakref.ref(t.node) for t in (h, y)]
+        values = weakref.ref(h.value)
+        del h
+        assert nodes[0]() is not None  # y's graph holds the node …
+        assert values() is not None  # … and the values that exp's neighbour saved
+        del y
+        assert nodes[0]() is None and nodes[1]() is None and values() is None
+
+
+def test_the_graph_of_a_tensor_does_not_hold_later_results():
+    """References lead back, never forward: keeping an early result keeps nothing else."""
+    x = leaf(1.0)
+    h = x * 2.0
+    later = h.exp()
+    node = weakref.ref(later.node)
+    del later
+    assert node() is None
+
+
+def test_values_are_freed_on_the_way_back():
+    """When a rule runs, the values of all nodes already visited are gone: memory shrinks as the sweep proceeds."""
+
+    class Alive(graph.Observer):
+        def __init__(self):
+            self.values, self.seen = [], []
+
+        def computed(self, op, operands, result):
+            self.values.append(weakref.ref(result.value))
+
+        def contributed(self, node, position, g, contribution):
+            self.seen.append(sum(value() is not None for value in self.values))
+
+    watcher = Alive()
+    with graph.observing(watcher):
+        y = leaf(np.ones(5))
+        for _ in range(10):
+            y = y.tanh()
+        y.backward(np.ones(5))
+    # ten results, of which y holds the last; at the k-th rule k − 1 nodes were visited
+    assert watcher.seen == [10, 10, 9, 8, 7, 6, 5, 4, 3, 2]
+
+
+def test_after_backward_only_the_result_is_left():
+    """backward() frees nodes, parents and values even though the tensor is still there."""
+    x = leaf(np.ones(5))
+    h = x.exp()
+    y = (h * h).sum()
+    node = weakref.ref(h.node)
+    del h
+    y.backward()
+    assert node() is None and y.item() > 0
+
+
+@pytest.mark.parametrize("keep", ["retain_graph", "create_graph"])
+def test_graph_is_kept_on_request(keep):
+    x = leaf(3.0)
+    y = x * x
+    y.backward(**{keep: True})
+    y.backward()
+    assert float(x.grad if keep == "retain_graph" else x.grad.item()) == 12
+
+
+def train(steps: int, each=lambda step: None) -> None:
+    layer = mg.layers.Sequential(mg.layers.Dense(5, 7, rng=0), mg.layers.ReLU(), mg.layers.Dense(7, 1, rng=1))
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(11, 5)), rng.integers(0, 2, (11, 1)).astype(float)
+    for step in range(steps):
+        loss = mg.losses.binary_cross_entropy_with_logits(y, layer(x))
+        layer.zero_grad()
+        loss.backward()
+        layer.sgd_step(0.1)
+        each(step)
+
+
+def test_training_memory_is_flat():
+    """A thousand steps with the garbage collector off: what a step took it has given back."""
+    used = []
+
+    def measure(step):
+        if step % 100 == 99:
+            assert gc.collect() == 0  # nothing to collect; but this empties Python's free lists, which would count
+            used.append(tracemalloc.get_traced_memory()[0])
+
+    with no_collector():
+        train(3)
+        tracemalloc.start()
+        try:
+            train(1000, measure)
+        finally:
+            tracemalloc.stop()
+    assert max(used) - min(used) < 1000, used
+
+
+def test_no_cycles_in_any_kind_of_pass():
+    """Forward, backward, kept graphs, higher derivatives, traces, errors: gc.collect() finds nothing."""
+    with no_collector():
+        x, w = leaf(np.ones((2, 3))), leaf(np.ones((3, 2)))
+        for _ in range(2):
+            y = mg.tensor_concat([x @ w, (x.relu() @ w).sigmoid()]).sum()
+            y.backward(retain_graph=True)
+            slope = mg.grad(y, [x, w], create_graph=True)
+            mg.grad((slope[0] * slope[0]).sum(), [x, w], create_graph=True)
+            with mg.trace(), mg.debug():
+                (x @ w).sum().backward()
+            with mg.no_grad():
+                x @ w
+        try:
+            faulty(x @ w).sum().backward()
+        except ZeroDivisionError:
+            pass
+
+
+def test_a_node_never_refers_to_a_tensor():
+    """Tensor → node → older nodes: that direction only.  One reference back and every graph is a cycle."""
+    x, w = leaf(np.ones((2, 3)), name="x"), leaf(np.ones((3, 2)), name="w")
+    h = mg.tensor_concat([x @ w, mg.tensor_stack([x.sum(1), x[:, 0]])], axis=1)
+    y = (h.max(0) ** 2).mean() + mg.losses.cross_entropy(np.array([0, 1]), h)
+    with mg.trace():
+        y = mg.tensor_where(y > 0, y, 2 * y)
+    mg.grad(y, x, create_graph=True)
+    everything = reachable(y.node)
+    assert sum(isinstance(thing, Node) for thing in everything) > 10
+    assert sum(isinstance(thing, Leaf) for thing in everything) == 2
+    assert not [thing for thing in everything if isinstance(thing, mg.Tensor)]
+    (x @ w).sum().backward(create_graph=True)  # the one exception, which backward()'s docstring warns of
+    assert [thing for thing in reachable(y.node) if isinstance(thing, mg.Tensor)]
+    x.zero_grad(), w.zero_grad()  # breaks the cycles
+
+
+# ---------------------------------------------------------------- a second time, and errors
+
+
+def test_second_backward_says_what_happened():
+    x = leaf(3.0)
+    y = x.exp()
+    y.backward()
+    with pytest.raises(RuntimeError, match=r"already used.*tensor_exp.*retain_graph=True"):
+        y.backward()
+    assert x.grad == np.exp(3.0)
+
+
+def test_two_results_that_share_a_part():
+    """After the first backward the shared part is gone; the second says so, and adds nothing anywhere."""
+    x, w = leaf(3.0), leaf(2.0)
+    h = x.exp()
+    one, two = h * 2.0, h * w
+    one.backward()
+    with pytest.raises(RuntimeError, match="tensor_exp"):
+        two.backward()
+    assert x.grad == 2 * np.exp(3.0) and w.grad is None
+    h = x.exp()
+    one, two = h * 2.0, h * w
+    one.backward(retain_graph=True)
+    two.backward()
+    assert x.grad == 2 * np.exp(3.0) + 4 * np.exp(3.0) and w.grad == np.exp(3.0)
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_an_error_in_a_rule_leaves_nothing_behind(create_graph):
+    """No half of a gradient on any leaf, nothing pending that the next backward would add."""
+    x, w = leaf(3.0), leaf(2.0)
+    w.grad = np.array(7.0)
+    y = faulty(x * w) + w * w
+    with pytest.raises(ZeroDivisionError):
+        y.backward(retain_graph=True, create_graph=create_graph)
+    with pytest.raises(ZeroDivisionError):
+        mg.grad(y, [x, w], create_graph=create_graph)
+    assert x.grad is None and w.grad == 7
+    assert graph.observers == () and graph.recording
+    (x * w + w * w).backward()
+    assert x.grad == 2 and w.grad == 7 + 3 + 4
+
+
+# ---------------------------------------------------------------- broadcasting undone
+
+
+SIZES = st.lists(st.integers(0, 4), max_size=4)
+
+
+@given(SIZES, st.lists(st.booleans(), min_size=4, max_size=4), st.integers(0, 4), st.randoms(use_true_random=False))
+def test_unbroadcast_sums_what_was_stretched(stretched, ones, dropped, random):
+    """Every element of the operand gets the sum of g over all places where broadcasting put it, counted one by one."""
+    shape = tuple(1 if one else n for n, one in zip(stretched, ones, strict=False))[dropped:]
+    g = np.array([random.randint(-9, 9) for _ in range(int(np.prod(stretched)))], float).reshape(stretched)
+    size = int(np.prod(shape))
+    came_from = np.broadcast_to(np.arange(size).reshape(shape), g.shape)
+    expected = np.bincount(came_from.reshape(-1), g.reshape(-1), size).reshape(shape) if size else np.zeros(shape)
+    before = g.copy()
+    got = unbroadcast(g, shape)
+    assert got.shape == shape and got.dtype == g.dtype
+    np.testing.assert_array_equal(got, expected)
+    np.testing.assert_array_equal(g, before)
+
+
+@given(SIZES, SIZES)
+def test_unbroadcast_refuses_what_broadcasting_cannot_have_made(came, shape):
+    """A gradient of any other shape is an error that names the operation, never repaired."""
+    came, shape = tuple(came), tuple(shape)
+    try:
+        possible = np.broadcast_shapes(came, shape) == came
+    except ValueError:
+        possible = False
+    if possible:
+        assert unbroadcast(np.zeros(came), shape).shape == shape
+    else:
+        with pytest.raises(ValueError, match="my_operation: its rule returned a gradient of shape"):
+            unbroadcast(np.zeros(came), shape, "my_operation")
+
+
+@pytest.mark.parametrize("wrong", [(2,), (3, 2), (1, 3), (2, 1), ()], ids=str)
+def test_a_rule_of_the_wrong_shape_is_named(wrong):
+    @mg.primitive(lambda g, x: np.ones(wrong))
+    def misshapen(x):
+        return x * 1.0
+
+    x = leaf(np.ones((2, 3)))
+    with pytest.raises(ValueError, match=r"misshapen: its rule returned .* operand of shape \(2, 3\)"):
+        misshapen(x).sum().backward()
+    assert x.grad is None

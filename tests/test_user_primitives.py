@@ -1,0 +1,261 @@
+"""Primitives of one's own, through @minigrad.primitive and apply()."""
+
+from __future__ import annotations
+
+import inspect
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad import graph
+from minigrad.graph import Observer, Operation
+from minigrad.primitive import apply
+
+
+@mg.primitive(lambda g, x: g * mg.tensor_neg(sine(x)))
+def cosine(x):
+    """cos X."""
+    return np.cos(x)
+
+
+@mg.primitive(lambda g, x: g * cosine(x))
+def sine(x):
+    """sin X."""
+    return np.sin(x)
+
+
+@mg.primitive(b=lambda g, a, k: g * a * k, a=lambda g, a, k: g * k)
+def weighted(a, b, k=2.0):
+    """Only its rules matter here, which are as if it were k a + k a b."""
+    return a * k + b * 0.0
+
+
+def leaf(data) -> mg.Tensor:
+    return mg.Tensor(data, requires_grad=True)
+
+
+def test_two_rules_that_use_each_other():
+    """sin⁗ = sin: derivatives of any order from the same two rules."""
+    x = leaf([0.3, -1.2])
+    y = sine(x)
+    for expected in (np.cos, lambda t: -np.sin(t), lambda t: -np.cos(t), np.sin):
+        y = mg.grad(y, x, create_graph=True, gradient=np.ones(2))
+        np.testing.assert_allclose(y.data, expected(x.data), rtol=1e-14)
+    assert mg.gradcheck(sine, x, second=True).error < 1e-6
+
+
+def test_rules_by_name_go_to_their_operands():
+    """In whatever order they are written, each rule belongs to the operand whose name it bears."""
+    a, b = leaf(3.0), leaf(5.0)
+    da, db = mg.grad(weighted(a, b), [a, b])
+    assert (da, db) == (2, 6)
+    assert mg.grad(weighted(a, b, 10.0), a) == mg.grad(weighted(a=a, b=b, k=10.0), a) == 10
+
+
+def test_an_operand_without_a_rule_is_a_constant():
+    """By-name rules leave the other parameters out: they reach the function as they came."""
+    seen = []
+
+    @mg.primitive(x=lambda g, table: g * table[0])
+    def lookup(table, x):
+        seen.append(table)
+        return table[0] * x
+
+    table = [4.0]
+    x = leaf(3.0)
+    assert mg.grad(lookup(table, x), x) == 4
+    assert seen[0] is table
+
+
+def test_what_a_rule_can_ask_for():
+    """An operand, the result, the shape of an operand, another parameter: each by its name, in any order."""
+    asked = []
+
+    @mg.primitive(lambda g, k, y, x_shape, x: asked.append((k, y, x_shape, x)) or g)
+    def identity(x, k="nothing"):
+        return x + 0.0
+
+    x = leaf(np.ones((2, 3)))
+    y = identity(x)
+    y.backward(np.ones((2, 3)))
+    ((k, result, shape, value),) = asked
+    assert (k, shape) == ("nothing", (2, 3)) and result is y.data and value is x.data
+
+
+def test_only_what_rules_ask_for_is_kept():
+    """A rule that needs no values keeps no arrays alive; one that needs a shape keeps the shape."""
+    x = leaf(np.ones((2, 3)))
+    assert mg.tensor_add(x, x).node.saved == ()
+    assert mg.tensor_sum(x, axis=0).node.saved == ((2, 3), 0)
+    assert [type(value) for value in mg.tensor_exp(x).node.saved] == [np.ndarray]
+
+
+@pytest.mark.parametrize("name", ["y", "t", "node", "plain", "op", "forward", "new", "graph", "Tensor", "observer"])
+def test_parameters_may_have_any_name(name):
+    """The wrapper that is written for an operation has names of its own; they may not capture the operation's."""
+    namespace = {"primitive": mg.primitive}
+    exec(
+        f"@primitive(lambda g, {name}, k: g * {name} * k, k=lambda g, {name}, k: g * {name}**2 / 2)\n"
+        f"def halved({name}, k): return {name} * {name} * k / 2\n"
+        f"@primitive(lambda g, {name}: g * {name})\n"
+        f"def scaled(x, {name}): return x * {name}",
+        namespace,
+    )
+    x, k = leaf(3.0), leaf(5.0)
+    assert mg.grad(namespace["halved"](x, k), [x, k]) == [15, 4.5]
+    slope = mg.grad(namespace["halved"](x, k), x, create_graph=True)
+    assert mg.grad(slope, [x, k]) == [5, 3]
+    assert mg.grad(namespace["scaled"](x, 7.0), x) == 7
+    operands = []
+
+    class Seen(Observer):
+        def computed(self, op, given, result):
+            operands.extend(given)
+
+    with graph.observing(Seen()):
+        namespace["halved"](x, k)
+    assert operands[0] is x and operands[1] is k
+
+
+def test_a_parameter_may_end_in_shape():
+    """`new_shape` is a parameter of that name, not the shape of an operand called `new`."""
+
+    @mg.primitive(lambda g, x_shape, new_shape: g.reshape(x_shape) * len(new_shape))
+    def refolded(x, new_shape):
+        return x.reshape(new_shape) * len(new_shape)
+
+    x = leaf([1.0, 2.0])
+    np.testing.assert_array_equal(mg.grad(refolded(x, (2, 1)), x, gradient=np.ones((2, 1))), [2, 2])
+
+
+def test_arrays_in_arrays_out():
+    """On arrays, numbers and lists a primitive is a NumPy function: no tensor appears, nothing is recorded."""
+    for x in (np.array([0.5, 1.0]), np.float32(0.5), 0.5, [0.5, 1.0], True):
+        got = sine(x)
+        assert not isinstance(got, mg.Tensor)
+        np.testing.assert_allclose(got, np.sin(x), rtol=1e-6)
+    assert isinstance(mg.tensor_concat([np.ones(2), [3.0]]), np.ndarray)
+    assert isinstance(mg.tensor_add(np.ones(2), np.ones(2)), np.ndarray)
+    assert isinstance(mg.tensor_stack([np.ones(2)]), np.ndarray)
+
+
+def test_constants_make_tensors_without_graph():
+    """A tensor that needs no gradient makes tensors that need none, and so does everything inside no_grad()."""
+    constant, x = mg.Tensor([1.0, 2.0]), leaf([1.0, 2.0])
+    for y in (sine(constant), constant + 1.0, mg.tensor_concat([constant, constant])):
+        assert isinstance(y, mg.Tensor) and not y.requires_grad
+    with mg.no_grad():
+        for y in (sine(x), x + 1.0, mg.tensor_concat([x, constant])):
+            assert isinstance(y, mg.Tensor) and not y.requires_grad
+    assert sine(x).requires_grad and mg.tensor_concat([constant, x]).requires_grad
+
+
+def test_no_grad_nests_and_recovers():
+    """The inner block ends inside the outer one; an error ends both; as a decorator it holds for the call."""
+    x = leaf(1.0)
+    with mg.no_grad():
+        with mg.no_grad():
+            pass
+        assert not (x * x).requires_grad
+    with pytest.raises(ZeroDivisionError), mg.no_grad():
+        raise ZeroDivisionError
+
+    @mg.no_grad()
+    def predict(x):
+        return x * x
+
+    assert not predict(x).requires_grad and (x * x).requires_grad
+
+
+def test_a_primitive_looks_like_its_function():
+    """Name, docstring, defaults and source are those that were written: students print them."""
+    assert cosine.__name__ == "cosine" and cosine.__doc__ == "cos X."
+    assert inspect.signature(weighted).parameters["k"].default == 2.0
+    assert "return np.cos(x)" in inspect.getsource(cosine)
+    assert repr(cosine(leaf(0.0)).node.op) == "<operation cosine>"
+
+
+def test_rules_that_differ_in_what_they_need():
+    """All rules of an operation get the same; the error says which operation and what each asked for."""
+    with pytest.raises(TypeError, match=r"product: its rules take different parameters after g"):
+
+        @mg.primitive(lambda g, b: g * b, lambda g, a: g * a)
+        def product(a, b):
+            return a * b
+
+
+@pytest.mark.parametrize(
+    ("rules", "named"),
+    [
+        ((lambda g: g, lambda g: g), {}),
+        ((), {"z": lambda g: g}),
+        ((lambda g, unknown: g,), {}),
+        ((lambda g, z_shape: g,), {}),
+    ],
+    ids=["one rule too many", "a rule for no operand", "an unknown need", "the shape of no operand"],
+)
+def test_rules_that_cannot_be(rules, named):
+    """A slip in the rules is told where it was made, by the operation's name, not by a NameError at the first call."""
+    with pytest.raises(TypeError, match="misruled"):
+
+        @mg.primitive(*rules, **named)
+        def misruled(x):
+            return x
+
+
+def test_wrong_calls_are_errors_as_of_any_function():
+    with pytest.raises(TypeError, match="argument"):
+        sine()
+    with pytest.raises(TypeError, match="argument"):
+        sine(leaf(1.0), leaf(2.0))
+    with pytest.raises(TypeError, match="argument"):
+        weighted(leaf(1.0), leaf(2.0), unknown=3)
+
+
+# ---------------------------------------------------------------- apply
+
+
+def joined(operands):
+    """Σ kᵢ xᵢ with k = 1, 2, 3 …, for any number of operands of one shape."""
+    rules = [lambda g, k=k: g * k for k in range(1, len(operands) + 1)]
+    op = Operation("joined", tuple(f"operands[{i}]" for i in range(len(operands))), (), rules)
+    return apply(op, lambda arrays: sum(k * x for k, x in enumerate(arrays, 1)), operands)
+
+
+def test_apply_records_what_needs_a_gradient():
+    a, b, constant = leaf([1.0]), leaf([2.0]), mg.Tensor([3.0])
+    y = joined([a, constant, b, [4.0]])
+    assert y.data == 1 + 6 + 6 + 16
+    assert y.node.parents == (a.node, None, b.node, None) and y.node.shape == (1,)
+    da, db = mg.grad(y, [a, b], create_graph=True)
+    assert (da.item(), db.item()) == (1, 3)
+
+
+def test_apply_on_arrays_and_constants():
+    assert isinstance(joined([np.ones(2), 2.0]), np.ndarray)
+    assert joined([mg.Tensor([1.0]), 2.0]).node is None
+    with mg.no_grad():
+        assert joined([leaf([1.0]), 2.0]).node is None
+
+
+@pytest.mark.parametrize("operation", [joined, mg.tensor_concat, lambda xs: mg.tensor_add(*xs)])
+@pytest.mark.parametrize("operand", [{"a": 1}, "words", None, [[1.0], [2.0, 3.0]], 1j, np.array(["a"])], ids=str)
+def test_what_is_not_numeric_is_named(operation, operand):
+    with pytest.raises((TypeError, ValueError), match=r"(joined|tensor_concat|tensor_add): "):
+        operation([leaf([1.0]), operand])
+
+
+def test_errors_of_numpy_are_headed_by_what_was_asked():
+    """The operation, the shapes that came, then NumPy's own words; of the same kind, and from the same cause."""
+    with pytest.raises(
+        ValueError, match=r"tensor_add: a of shape \(2,\), b of shape \(3,\): operands could not be"
+    ) as caught:
+        leaf([1.0, 2.0]) + leaf([1.0, 2.0, 3.0])
+    assert isinstance(caught.value.__cause__, ValueError)
+    with pytest.raises(ValueError, match=r"joined: operands\[0\] of shape \(2,\), operands\[1\] of shape \(3,\): "):
+        joined([leaf([1.0, 2.0]), leaf([1.0, 2.0, 3.0])])
+    with pytest.raises(IndexError, match=r"tensor_getitem: x of shape \(2,\): "):
+        leaf([1.0, 2.0])[5]
+    with pytest.raises(TypeError, match=r"tensor_reshape: x of shape \(2,\): "):
+        leaf([1.0, 2.0]).reshape("no shape")
