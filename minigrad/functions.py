@@ -215,9 +215,12 @@ def tensor_broadcast_to(x: Operand, shape: tuple[int, ...]) -> Tensor:
     array([[ 6.],
            [60.]])
     """
-    if isinstance(x, np.generic):  # one number, seen everywhere; 2 µs less than np.broadcast_to
-        return np.ndarray(shape, x.dtype, x, 0, (0,) * len(shape))
-    return np.broadcast_to(x, shape)
+    return everywhere(x, shape) if isinstance(x, np.generic) else np.broadcast_to(x, shape)
+
+
+def everywhere(number: np.generic, shape: tuple[int, ...]) -> np.ndarray:
+    """One number seen at every place of `shape`, read-only: 2 µs less than np.broadcast_to."""
+    return np.ndarray(shape, number.dtype, number, 0, (0,) * len(shape))
 
 
 @primitive(lambda g, x_shape, index: _put(g, index, x_shape))

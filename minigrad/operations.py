@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .functions import kept_shape, tensor_broadcast_to, tensor_log, tensor_where
+from .functions import everywhere, kept_shape, tensor_broadcast_to, tensor_log, tensor_where
 from .graph import Operation
 from .primitive import apply, joinable, primitive
 
@@ -86,8 +86,7 @@ def sigmoid_tensor(x: Operand) -> Tensor:
     >>> sigmoid_tensor(Tensor([-1000.0, 0.0, 1000.0]))
     Tensor([0. , 0.5, 1. ])
     """
-    e = np.exp(-np.abs(x))
-    return np.maximum(x >= 0, e) / (1 + e)  # above the bar 1 where X ≥ 0, elsewhere e, which is at most 1
+    return np.exp(np.minimum(x, 0)) / (1 + np.exp(-np.abs(x)))  # above the bar 1 where X ≥ 0, elsewhere e
 
 
 @primitive(lambda g, x: g * sigmoid_tensor(x))
@@ -180,6 +179,8 @@ def tensor_pow(x: Operand, p: Operand) -> Tensor:
 
 def _spread(g, shape: tuple[int, ...], axis: Axis):
     """The gradient of a reduction, handed to every element that went into it."""
+    if isinstance(g, np.generic):
+        return everywhere(g, shape)
     return tensor_broadcast_to(g if axis is None else g.reshape(kept_shape(shape, axis)), shape)
 
 
@@ -201,7 +202,7 @@ def tensor_sum(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
 # ---------------------------------------------------------------- 4.8 mean
 
 
-@primitive(lambda g, x_shape, y, axis: _spread(g / _averaged(x_shape, y), x_shape, axis))
+@primitive(lambda g, x_shape, axis: _spread(g / _averaged(x_shape, g), x_shape, axis))
 def tensor_mean(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The mean of all elements, or along `axis` (section 4.8).
 
@@ -313,23 +314,29 @@ def _as_matrices(g, a, b):
 
 def _matmul_rule_a(g, a, b):
     """G Bᵀ"""
+    if a.ndim == b.ndim == 2:
+        return _product(g, b.T)
     g, a, b = _as_matrices(g, a, b)
-    return matmul_tensor(g, b.mT)
+    return g @ b.mT
 
 
 def _matmul_rule_b(g, a, b):
-    """Aᵀ G; as a row, Gᵀ A, where b is a vector; and as (Gᵀ A)ᵀ where that is how b lies in memory"""
+    """Aᵀ G; as (Gᵀ A)ᵀ where that is how b lies in memory; and as a row, Gᵀ A, where b is a vector"""
+    if a.ndim == b.ndim == 2:
+        return _product(g.T, a).T if _stored_by_columns(b) else _product(a.T, g)
     vector = b.ndim == 1
     g, a, b = _as_matrices(g, a, b)
-    if vector:
-        return matmul_tensor(g.mT, a)
-    return matmul_tensor(g.mT, a).mT if _stored_by_columns(b) else matmul_tensor(a.mT, g)
+    return g.mT @ a if vector else a.mT @ g
+
+
+def _product(a, b):
+    """A B; of small arrays by `dot`, which takes 0.4 µs less than @ there, and 4 % more on large ones."""
+    return a.dot(b) if type(a) is type(b) is np.ndarray and a.ndim == b.ndim == 2 and a.size < 20_000 else a @ b
 
 
 def _stored_by_columns(b) -> bool:
     """Whether `b` lies in memory as Wᵀ does.  Then (Gᵀ A)ᵀ does too, and W's gradient is not copied crosswise."""
-    flags = getattr(b, "flags", None)
-    return flags is not None and flags.f_contiguous and not flags.c_contiguous
+    return type(b) is np.ndarray and b.flags.fnc
 
 
 @primitive(
@@ -347,14 +354,23 @@ def matmul_tensor(a: Operand, b: Operand) -> Tensor:
     >>> a.grad, b.grad.T
     (array([[3., 4.]]), array([[1., 2.]]))
     """
-    if not a.ndim or not b.ndim:
-        raise ValueError("a number has no rows or columns. To scale by a number use *.")
-    rows, columns = b.shape[-2:] if b.ndim > 1 else (b.size, 1)
-    if a.shape[-1] != rows:
-        turned = f"Did you mean to transpose the second operand, {(*b.shape[:-2], columns, rows)}?"
-        advice = turned if a.shape[-1] == columns else "They must be equal."
-        raise ValueError(f"the inner sizes {a.shape[-1]} and {rows} differ. {advice}")
-    return a.dot(b) if a.ndim == b.ndim == 2 else a @ b  # the same product; on small matrices 0.4 µs less than @
+    try:
+        return _product(a, b)
+    except ValueError:
+        raise ValueError(_no_product(a.shape, b.shape)) from None
+
+
+def _no_product(a: tuple[int, ...], b: tuple[int, ...]) -> str:
+    """Why shapes `a` and `b` can't be multiplied, and what to do."""
+    if not a or not b:
+        return "a number has no rows or columns. To scale by a number use *."
+    rows, columns = b[-2:] if len(b) > 1 else (b[0], 1)
+    if a[-1] == rows:
+        return (
+            f"the stacks {a[:-2]} and {b[:-2]} do not broadcast. Counted from the last axis, sizes must be equal or 1."
+        )
+    turned = f"Did you mean to transpose the second operand, {(*b[:-2], columns, rows)}?"
+    return f"the inner sizes {a[-1]} and {rows} differ. {turned if a[-1] == columns else 'They must be equal.'}"
 
 
 # ---------------------------------------------------------------- 4.13 ReLU
@@ -375,7 +391,13 @@ def relu_tensor(x: Operand) -> Tensor:
 # ---------------------------------------------------------------- 4.14 leaky ReLU
 
 
-@primitive(lambda g, x, alpha: tensor_where(x > 0, g, alpha * g))
+def _leaky_rule(g, x, alpha):
+    """G ⊙ (I₊ + α I₋)"""
+    positive = (x > 0).astype(x.dtype)
+    return g * (positive + alpha * (1 - positive))
+
+
+@primitive(_leaky_rule)
 def leaky_relu_tensor(x: Operand, alpha: float = 0.01) -> Tensor:
     """X where X > 0, elsewhere αX (section 4.14).  At 0 we choose the derivative α.
 
@@ -384,4 +406,4 @@ def leaky_relu_tensor(x: Operand, alpha: float = 0.01) -> Tensor:
     >>> x.grad
     array([ 1.,  1., 10.])
     """
-    return np.where(x > 0, x, alpha * x)
+    return np.maximum(x, alpha * x) if alpha <= 1 else np.minimum(x, alpha * x)  # a third of the time of np.where

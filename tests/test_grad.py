@@ -226,3 +226,12 @@ def test_an_error_changes_nothing(x):
     with pytest.raises(ZeroDivisionError):
         y.backward()
     assert x.grad is None and w.grad is None
+
+
+def test_a_constant_matrix_keeps_the_second_derivative():
+    """ndarray.dot(Tensor) is no operator: NumPy would take the numbers out of the tensor and its graph with them."""
+    a, x = np.arange(6.0).reshape(2, 3), Tensor(np.ones((3, 4)), requires_grad=True)
+    for product in (lambda: a @ x, lambda: (x.T @ a.T).T):
+        y = product()
+        dx = mg.grad((y * y * y).sum(), x, create_graph=True)
+        np.testing.assert_allclose(mg.grad(dx.sum(), x), 6 * a.T @ (y.data * (a @ np.ones((3, 4)))), rtol=1e-12)

@@ -206,3 +206,17 @@ def test_scalar_gradients_are_arrays():
     handle = x.grad
     handle *= 0  # what zeroing in place means
     assert x.grad == 0
+
+
+def test_the_gradient_of_a_transposed_weight_is_not_copied():
+    """Nobody else holds it: a copy would cost what a pass over the weights costs."""
+
+    class Addresses(mg.graph.Observer):
+        def contributed(self, node, position, g, contribution):
+            seen.append(contribution.__array_interface__["data"][0])
+
+    seen, w = [], mg.Tensor(np.ones((3, 4)), requires_grad=True)
+    y = np.ones((2, 4)) @ w.T
+    with mg.graph.observing(Addresses()):
+        y.backward(np.ones((2, 3)))
+    assert w.grad.__array_interface__["data"][0] == seen[-1] and w.grad.flags.c_contiguous
