@@ -206,21 +206,26 @@ def used_up(op: Operation) -> RuntimeError:
 def lent(d: ndarray, g: ndarray) -> bool:
     """Whether anybody else may see the memory of `d`, which a rule made of the upstream gradient `g`.
 
-    Not so for a view of `g` when nobody but the sweep holds `g` any more: the gradient of W in X Wᵀ is one, and to copy
-    it would cost 4 % of a small network's step.
+    Not so for all of `g` in another shape or order of axes, when nobody but the sweep holds it any more.  The gradient of W
+    in X Wᵀ is such a view, and to copy it would cost 4 % of a small network's step.
     """
     if d is g or d.base is None:
         return d is g
-    turned = d.base is g and g.base is None and d.size == g.size and d.flags.writeable
-    return not (turned and getrefcount(g) <= ALONE)
+    all_of_g = (d.base is g or d.base is g.base) and d.size == g.size and d.flags.writeable
+    return not all_of_g or _holders(d, g) > (ALONE if d.base is g else ALONE_WITH_BASE)
 
 
 def _holders(d: ndarray, g: ndarray) -> int:
-    return getrefcount(g)
+    return getrefcount(g) + getrefcount(d.base)
 
 
-# How many references to `g` a call like lent(d, g) sees, on this interpreter, when there is nobody else.
-ALONE = (lambda g: _holders(g[:], g))(np.empty(1))
+def _holders_when_alone(g: ndarray) -> int:
+    """The count on this interpreter when only the sweep holds `g`; the inner function stands for lent()."""
+    return (lambda d, g: _holders(d, g))(g[:], g)
+
+
+ALONE = _holders_when_alone(np.empty(1))
+ALONE_WITH_BASE = _holders_when_alone(np.empty(1)[:])
 
 
 def lift_saved(node: Node, lift: Callable) -> list:
