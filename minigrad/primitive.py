@@ -142,7 +142,36 @@ def wrapper({signature}):
 
 
 def wrapper_text(parameters: tuple[str, ...], op: Operation) -> str:
-    """The wrapper of a function with these parameters, as Python source."""
+    """The wrapper of a function with these parameters, as Python source.
+
+    >>> print(wrapper_text(("x",), operation("tensor_exp", ("x",), {"x": lambda g, y: g * y})))
+    <BLANKLINE>
+    def wrapper(x):
+        _plain = True
+        if isinstance(x, _Tensor):
+            _value_x, _node_x, _plain = x.value, x.node, False
+        else:
+            _value_x, _node_x = x if type(x) in _RAW else _as_operand(x, _op.name), None
+        try:
+            _y = _forward(_value_x)
+        except _ERRORS as _error:
+            raise _explained(_error, _op, (_value_x, )) from _error
+        if _plain:
+            return _y
+        if _node_x is None and type(x) is _ndarray:
+            _as_operand(x, _op.name)
+        _t = _new(_Tensor)
+        _t.value, _t.node = _y, None
+        if _graph.recording and (_node_x is not None):
+            _t.node = _node = _Node()
+            _node.op, _node.parents, _node.saved = _op, (_node_x, ), (_y, )
+            _node.age, _node.shape = _next_age(), _y.shape
+        if _graph.observers:
+            for _observer in _graph.observers:
+                _observer.computed(_op, (x, ), _t)
+        return _t
+    <BLANKLINE>
+    """
 
     def row(template: str, names: Sequence[str]) -> str:
         return "".join(template.format(x=x) for x in names)

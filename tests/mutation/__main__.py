@@ -24,7 +24,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.util import spec_from_loader
+from importlib.util import spec_from_file_location
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import NamedTuple
@@ -37,14 +37,8 @@ from .changes import LIBRARY, Mutant, compiled, mutants
 
 HERE = Path(__file__).parent
 FILES = ["graph.py", "primitive.py", "functions.py", "operations.py", "fused.py", "tensor.py", "losses.py"]
-TESTS = [
-    "tests",
-    "minigrad",
-    "--ignore=tests/test_mutation.py",
-    "--ignore=tests/test_draw.py",
-    "--ignore=minigrad/draw",
-]
-TESTS += ["--ignore=tests/test_architecture.py", "--deselect=tests/test_graphs.py::test_equals_torch"]
+TESTS = ["tests", "--deselect=tests/test_graphs.py::test_equals_torch"]  # no doctests: they can be run only once
+TESTS += [f"--ignore=tests/test_{name}.py" for name in ("architecture", "draw", "mutation")]
 QUICK = ["tests/test_user_primitives.py", "tests/test_ownership.py", "tests/test_tensor.py", "tests/test_interop.py"]
 LONGEST, PATIENCE = 1.5, 20.0  # seconds: tests that take longer are left out; at most so long for one mutant
 NAMES = frozenset(str(LIBRARY / file) for file in FILES)
@@ -77,7 +71,7 @@ class Changed(NamedTuple):
 
     def find_spec(self, name: str, path=None, target=None):
         if name == f"minigrad.{self.mutant.file[:-3]}":
-            return spec_from_loader(name, self, origin=str(LIBRARY / self.mutant.file))
+            return spec_from_file_location(name, LIBRARY / self.mutant.file, loader=self)
 
     def create_module(self, spec) -> None:
         return None
@@ -129,10 +123,17 @@ class Judge:
         self.mutants, self.survived, self.failing = mutants, [], []
         self.callers = defaultdict(list)  # code -> [(seconds, test)]; None -> all
         self.living = defaultdict(list)  # code -> functions
-        self.in_child = False
+        self.called, self.in_child = set(), False
 
     def pytest_configure(self) -> None:
         quicken_hypothesis()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self):
+        if self.in_child:
+            return (yield)
+        with recording() as self.called:
+            return (yield)
 
     def pytest_runtest_logreport(self, report) -> None:
         if report.failed and self.in_child:
@@ -142,11 +143,10 @@ class Judge:
 
     def pytest_runtestloop(self, session) -> bool:
         for item in session.items:
-            with recording() as called:
-                start = time.perf_counter()
-                item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
-                seconds = time.perf_counter() - start
-            for code in [None, *called] if seconds < LONGEST and item.nodeid not in self.failing else ():
+            start = time.perf_counter()
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
+            seconds = time.perf_counter() - start
+            for code in [None, *self.called] if seconds < LONGEST and item.nodeid not in self.failing else ():
                 self.callers[code].append((seconds, item))
         for f in gc.get_objects():
             if type(f) is FunctionType and f.__code__.co_filename in NAMES:
@@ -234,7 +234,7 @@ def main() -> int:
         fits = pairs and all(old not in at_import and old.co_freevars == new.co_freevars for old, new in pairs)
         (inside if fits else outside).append(m)
     print(f"{len(chosen)} mutants, {len(outside)} of them to be imported anew", file=REPORT, flush=True)
-    control = Mutant("graph.py", "control", ast.Module(), "type_ignores", [])  # changes nothing: must survive
+    control = Mutant("graph.py", "control", ast.Module([], []), "type_ignores", [])  # changes nothing: must survive
     survived = survivors([control, *outside], survives_import)
     judge = Judge([control, *inside])
     pytest.main(["-s", "-p", "no:cacheprovider", "-p", "no:terminal", *TESTS], plugins=[judge])

@@ -78,7 +78,7 @@ def changes(node: ast.AST, names: list[str]) -> Iterator[tuple[str, object]]:
             yield "value", not node.value
         elif isinstance(node.value, (int, float)):
             yield "value", node.value + 1
-        elif isinstance(node.value, str) and node.value:
+        elif isinstance(node.value, str) and node.value and " " not in node.value:  # a name, no message
             yield "value", node.value + "!"
     if isinstance(node, ast.Call):
         for i, keyword in enumerate(node.keywords):
