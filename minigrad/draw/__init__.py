@@ -5,7 +5,8 @@ and it gives the same graph as `svg()`, as a `table()` and in `words()`.  `paths
 
 `flipbook(t)` shows both passes through the graph, step by step; `frames` and `explore` make such pages of other pictures.
 
-Drawing touches no gradient, and all but the flipbook runs nothing.  Made under `with minigrad.trace():`, a graph also knows its values.
+Drawing touches no gradient, and all but the flipbook runs nothing.  Made under `with minigrad.trace():`, a graph also
+knows its values.
 """
 
 from __future__ import annotations

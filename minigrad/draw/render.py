@@ -1,8 +1,8 @@
 """A layout as SVG.
 
-Lines and texts have the colour of the page's text.  What the rest is coloured with can be set by the page:
---mg-leaf, --mg-result and --mg-gradient.  Nothing is told by colour alone: a leaf has a bold outline, a constant a dashed one,
-the result a double one; gradients are bold; and what a frame of a flipbook is about has a ring around it and a pointer.
+Lines and texts have the colour of the page's text.  What the rest is coloured with can be set by the page: --mg-leaf,
+--mg-result and --mg-gradient.  Nothing is told by colour alone: a leaf has a bold outline, a constant a dashed one,
+the result a double one; gradients are bold; what a frame of a flipbook is about has a ring around it and a pointer.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ OUTLINES = {
     "intermediate": 'fill="none" stroke="currentColor" stroke-width="1.5"',
     "result": f'fill="{RESULT}" fill-opacity="0.14" stroke="{RESULT}" stroke-width="1.5"',
 }
-RING = 4  # from a shape to the ring around it
+RING = 3  # from a shape to the ring around it
+MARK_ROOM = 10  # that ring and pointer need around the picture
 SERIF = "var(--mg-serif, Cambria, 'STIX Two Text', 'Noto Serif', Georgia, serif)"
 SANS = "var(--mg-sans, system-ui, 'Segoe UI', 'Noto Sans', sans-serif)"
 
@@ -46,18 +47,20 @@ class GradientLine(str):
     """A line of a caption that is about a gradient."""
 
 
-def svg(graph: Graph, layout: Layout, captions: Captions, label: str = "", mark: Mark = UNMARKED) -> str:
+def svg(
+    graph: Graph, layout: Layout, captions: Captions, label: str = "", mark: Mark = UNMARKED, margin: float = 0
+) -> str:
     """An <svg> element, as wide as its text needs or as the page allows, which says its words to who can't see it.
 
-    It says `label` if there is one, and otherwise the graph in words.
+    It says `label` if there is one, and otherwise the graph in words; a mark needs a margin of MARK_ROOM.
     """
     right = layout.direction == "right"
-    width, height = number(layout.width), number(layout.height)
+    width, height = number(layout.width + 2 * margin), number(layout.height + 2 * margin)
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" class="mg-graph" role="img" '
             f'aria-label="{escape(label or words(graph))}" '
-            f'viewBox="0 0 {width} {height}" width="{width}" style="max-width: 100%; height: auto" '
+            f'viewBox="{at(-margin, -margin)} {width} {height}" width="{width}" style="max-width: 100%; height: auto" '
             f'font-family="{SANS}" font-size="{CAPTION}" fill="currentColor">',
             *marked(layout, mark),
             '<g class="mg-edges" fill="none" stroke="currentColor" stroke-width="1.3" opacity="0.75">',
