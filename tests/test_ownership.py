@@ -220,3 +220,105 @@ def test_the_gradient_of_a_transposed_weight_is_not_copied():
     with mg.graph.observing(Addresses()):
         y.backward(np.ones((2, 3)))
     assert w.grad.__array_interface__["data"][0] == seen[-1] and w.grad.flags.c_contiguous
+
+
+# ---------------------------------------------------------------- what need not be copied, and what must be
+
+
+def through(rule, x: np.ndarray, seed: np.ndarray, behind=lambda y: y * 1.0) -> mg.Tensor:
+    """A leaf after backward() through one operation with this rule; its upstream gradient is the engine's own array."""
+    operation = mg.primitive(rule)(lambda x: x.copy())
+    t = mg.Tensor(x, requires_grad=True)
+    y = behind(operation(t))
+    y.backward(seed.reshape(y.shape))
+    return t
+
+
+def test_what_a_rule_makes_anew_is_not_copied():
+    """An array that nobody else can know becomes the leaf's gradient as it is."""
+    made = []
+
+    def rule(g):
+        made.append(g * 2)
+        return made[-1]
+
+    x = through(rule, np.ones(3), np.ones(3))
+    assert np.shares_memory(x.grad, made[0])
+
+
+def test_a_view_that_cannot_be_written_is_copied():
+    """`x.grad *= 0.5` must work, whatever kind of array a rule returned."""
+    x = through(lambda g: np.broadcast_to(g, g.shape), np.ones(3), np.array([1.0, 2.0, 3.0]))
+    x.grad *= 2
+    np.testing.assert_array_equal(x.grad, [2, 4, 6])
+
+
+PARTS = {"half": lambda g: g[:2], "every other": lambda g: g[::2], "middle": lambda g: g[1:3].reshape(2)}
+
+
+@pytest.mark.parametrize("part", PARTS.values(), ids=PARTS)
+def test_a_small_part_does_not_keep_the_whole(part):
+    """A leaf that filled a corner of a large result keeps a gradient of its own size."""
+    taken = mg.primitive(lambda g: part(g))(lambda x: np.concatenate([x, x]))
+    x = mg.Tensor([1.0, 2.0], requires_grad=True)
+    (taken(x) * 1.0).backward(np.arange(4.0))
+    np.testing.assert_array_equal(x.grad, part(np.arange(4.0)))
+    assert x.grad.base is None or x.grad.base.size == x.grad.size
+
+
+VIEWS = {
+    "itself": lambda g: g,
+    "turned": lambda g: g[::-1],
+    "reshaped": lambda g: g.reshape(3),
+    "transposed": lambda g: g.T,
+}
+
+
+@pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
+@pytest.mark.parametrize("held", ["array", "view", "its base", "both"])
+def test_an_upstream_gradient_that_somebody_holds_is_copied(view, held):
+    """Whoever kept the upstream gradient, or an array that it is a view of, does not share it with the leaf."""
+    kept = []
+
+    @mg.primitive(lambda g: hold(g))
+    def upstream(x):
+        """Hands on an array that it keeps, or that is a view of one that it keeps."""
+        return x.copy()
+
+    def hold(g):
+        whole = g * 1.0
+        kept.extend({"array": [whole], "view": [whole[:]], "its base": [whole], "both": [whole, whole[:]]}[held])
+        return whole if held == "array" else whole[:]
+
+    x = through(lambda g: view(g), np.ones(3), np.array([1.0, 2.0, 3.0]), upstream)
+    x.grad += 100
+    for array in kept:
+        np.testing.assert_array_equal(array, [1, 2, 3])
+
+
+BEHIND = {"an array of its own": lambda y: y * 1.0, "a view": lambda y: y.reshape(3, 1) * 1.0}
+
+
+@pytest.mark.parametrize("behind", BEHIND.values(), ids=BEHIND)
+@pytest.mark.parametrize("view", [name for name in VIEWS if name != "itself"])
+def test_an_upstream_gradient_that_nobody_holds_is_not_copied(view, behind):
+    """All of it in another order is the leaf's to keep, when only the sweep knew it."""
+    addresses = []
+
+    def rule(g):
+        addresses.append(np.lib.array_utils.byte_bounds(g))  # without holding g
+        return VIEWS[view](g)
+
+    x = through(lambda g: rule(g), np.ones(3), np.array([1.0, 2.0, 3.0]), behind)
+    assert np.lib.array_utils.byte_bounds(x.grad) == addresses[0]
+    x.grad *= 2
+    np.testing.assert_array_equal(np.sort(x.grad), [2, 4, 6])
+
+
+@pytest.mark.parametrize("behind", BEHIND.values(), ids=BEHIND)
+def test_a_view_of_something_else_is_copied(behind):
+    """A rule may return a view of an array of its own, such as a table, which then stays its own."""
+    table = np.array([1.0, 2.0, 3.0])
+    x = through(lambda g: table[::-1], np.ones(3), np.ones(3), behind)
+    x.grad += 100
+    np.testing.assert_array_equal(table, [1, 2, 3])
