@@ -34,8 +34,8 @@ def equal(value) -> str:
 def rows(value, head: str = "") -> list[str]:
     """The lines that stand beside a circle.
 
-    >>> rows(np.eye(2), "grad "), rows(np.ones((5, 3)))
-    (['grad', '[[1, 0],', '[0, 1]]'], ['(5, 3)'])
+    >>> rows(np.eye(2), "grad "), rows(np.ones((1, 2))), rows(np.ones((5, 3)))
+    (['grad', '[[1, 0],', '[0, 1]]'], ['[[1, 1]]'], ['(5, 3)'])
     """
     if not small(value):
         return [f"{head}{np.shape(value)}"]
@@ -44,7 +44,8 @@ def rows(value, head: str = "") -> list[str]:
         return [head + number_text(value.item())]
     lines = [f"[{', '.join(map(short, row))}]" for row in np.atleast_2d(value).tolist()]
     if value.ndim == 2:
-        lines[0], lines[-1] = f"[{lines[0]}", f"{lines[-1]}]"
+        lines[0] = f"[{lines[0]}"
+        lines[-1] = f"{lines[-1]}]"  # not in one statement: there may be one row, which is the first and the last
     lines = [f"{line}," for line in lines[:-1]] + lines[-1:]
     return [head.strip(), *lines] if head and len(lines) > 1 else [head + lines[0], *lines[1:]]
 
