@@ -128,7 +128,9 @@ OPS = [
     ),
     unary("copy", lambda m, x: 1.0 * x, mg.tensor_copy),
     unary("reshape", lambda m, x: x.reshape(-1), lambda x: mg.tensor_reshape(x, -1), safe=has_axes),
-    unary("unsqueeze", lambda m, x: m.reshape(x, (*np.shape(x), 1)), lambda x: x[..., None], safe=lambda x: np.ndim(x) < 3),
+    unary(
+        "unsqueeze", lambda m, x: m.reshape(x, (*np.shape(x), 1)), lambda x: x[..., None], safe=lambda x: np.ndim(x) < 3
+    ),
     unary("T", lambda m, x: x.T, mg.tensor_transpose, lambda m, x: x.permute(list(range(x.ndim))[::-1])),
     unary("first", lambda m, x: x[0], lambda x: x[0], safe=has_axes),
     unary("pick", lambda m, x: x[PICKED], lambda x: x[PICKED], safe=has_axes),
