@@ -127,7 +127,7 @@ def test_a_check_sees_a_flipped_sign(page, monkeypatch, capfd):
     shell.history_manager.enabled = False
     blind = []
     checking = dict(checks(page))
-    for i, source in enumerate(cells(page)):
+    for i, source in enumerate(cells(page)[: max(checking) + 1]):
         if i in checking:
             tried = [(line, in_rule, survives(flipped, shell)) for line, in_rule, flipped in flips(source)]
             lines = [line for line, in_rule, passes in tried if passes and in_rule]
