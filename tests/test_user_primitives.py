@@ -106,7 +106,8 @@ def test_parameters_may_have_any_name(name):
     assert mg.grad(namespace["halved"](x, k), [x, k]) == [15, 4.5]
     slope = mg.grad(namespace["halved"](x, k), x, create_graph=True)
     assert mg.grad(slope, [x, k]) == [5, 3]
-    assert mg.grad(namespace["scaled"](x, 7.0), x) == 7
+    slope = mg.grad(namespace["scaled"](x, 7.0), x, create_graph=True)
+    assert slope.item() == 7 and not slope.requires_grad
     operands = []
 
     class Seen(Observer):
@@ -186,18 +187,18 @@ def test_rules_that_differ_in_what_they_need():
 
 
 @pytest.mark.parametrize(
-    ("rules", "named"),
+    ("rules", "named", "culprit"),
     [
-        ((lambda g: g, lambda g: g), {}),
-        ((), {"z": lambda g: g}),
-        ((lambda g, unknown: g,), {}),
-        ((lambda g, z_shape: g,), {}),
+        ((lambda g: g, lambda g: g), {}, ""),
+        ((), {"z": lambda g: g}, "z"),
+        ((lambda g, unknown: g,), {}, "unknown"),
+        ((lambda g, z_shape: g,), {}, "z_shape"),
     ],
     ids=["one rule too many", "a rule for no operand", "an unknown need", "the shape of no operand"],
 )
-def test_rules_that_cannot_be(rules, named):
+def test_rules_that_cannot_be(rules, named, culprit):
     """A slip in the rules is told where it was made, by the operation's name, not by a NameError at the first call."""
-    with pytest.raises(TypeError, match="misruled"):
+    with pytest.raises(TypeError, match=rf"misruled.*\b{culprit}\b"):
 
         @mg.primitive(*rules, **named)
         def misruled(x):
@@ -211,6 +212,44 @@ def test_wrong_calls_are_errors_as_of_any_function():
         sine(leaf(1.0), leaf(2.0))
     with pytest.raises(TypeError, match="argument"):
         weighted(leaf(1.0), leaf(2.0), unknown=3)
+
+
+def test_the_first_call_may_be_by_name():
+    """A wrapper is written when it is first called, however that is."""
+
+    @mg.primitive(lambda g: g * 3.0)
+    def tripled(x):
+        return x * 3.0
+
+    assert tripled(x=leaf(2.0)).item() == 6
+
+
+def test_numbers_where_a_function_needs_arrays():
+    """A number has no .T: the advice is to wrap it.  An attribute that arrays lack, too, is the function's own mistake."""
+
+    @mg.primitive(lambda g: g)
+    def turned(x):
+        return x.T
+
+    @mg.primitive(lambda g: g)
+    def mistaken(x):
+        return x.transposed
+
+    with pytest.raises(TypeError, match=r"turned: .*Wrap it"):
+        turned(2.0)
+    with pytest.raises(AttributeError, match=r"mistaken: .*transposed"):
+        mistaken(leaf([2.0]))
+
+
+@pytest.mark.parametrize("join", [mg.tensor_concat, mg.tensor_stack])
+def test_operands_to_be_joined_may_come_from_a_generator(join):
+    """Any iterable will do, and is gone through once; none at all is an error that names the operation."""
+    x = leaf([1.0])
+    assert join(x * k for k in (1.0, 2.0)).size == 2
+    with pytest.raises(ValueError, match=join.__name__):
+        join(y for y in ())
+    with pytest.raises(TypeError, match=f"^{join.__name__}: "):
+        join([x, "words"])
 
 
 # ---------------------------------------------------------------- apply
@@ -230,6 +269,21 @@ def test_apply_records_what_needs_a_gradient():
     assert y.node.parents == (a.node, None, b.node, None) and y.node.shape == (1,)
     da, db = mg.grad(y, [a, b], create_graph=True)
     assert (da.item(), db.item()) == (1, 3)
+
+
+def test_apply_tells_observers():
+    """The operation, its operands as they came, and the result."""
+    told = []
+
+    class Seen(Observer):
+        def computed(self, op, operands, result):
+            told.append((op.name, operands, result))
+
+    a, b = leaf([1.0]), np.array([2.0])
+    with graph.observing(Seen()):
+        y = joined([a, b])
+    ((name, operands, result),) = told
+    assert name == "joined" and operands[0] is a and operands[1] is b and result is y
 
 
 def test_apply_on_arrays_and_constants():

@@ -48,7 +48,7 @@ STAGES = [
 STAGES = [[f"tests/test_{name}.py" for name in stage] for stage in STAGES]
 OPTIONS = ["-p", "no:cacheprovider", "-k", "not million and not torch"]
 LONGEST = 1.5  # seconds; tests that take longer are left out
-TOLERATED = 0.05  # of all mutants may survive without a reason; to be lowered as tests are written for them
+TOLERATED = 0.05  # of all mutants may survive without a reason, or stand in equivalent.txt without need; to be lowered
 PATIENCE = 20.0  # seconds of tests for one mutant; one known to be equivalent gets a tenth
 NAMES = frozenset(str(LIBRARY / file) for file in FILES)
 WORKERS = os.cpu_count() or 1
@@ -279,8 +279,8 @@ def main() -> int:
         file=REPORT,
         flush=True,
     )
-    too_many = len(unknown) > TOLERATED * len(chosen)
-    return bool(judge.failing or trusted < 2 or too_many or stale or not all(known.values()))
+    too_many = len(unknown) + len(stale) > TOLERATED * len(chosen)
+    return bool(judge.failing or trusted < 2 or too_many or not all(known.values()))
 
 
 if __name__ == "__main__":
