@@ -86,7 +86,7 @@ def _compare(name: str, order: str, loss: Callable, gradient: Callable, leaves: 
         errors = np.where(np.isnan(errors), np.inf, errors)
         if errors.size:
             at = tuple(int(k) for k in np.unravel_index(np.argmax(errors), errors.shape))
-            worst = max(worst, Worst(float(errors[at]), i, at, float(b[at]), float(d[at])))
+            worst = max(worst, Worst(float(errors[at]), i, at, float(b[at]) + 0.0, float(d[at]) + 0.0))
     if worst.error > tolerance:
         raise GradcheckError(
             f"{name}: {order} derivative in tensor {worst.tensor} at {worst.index}: backward gives {worst.backward:.6g}, "

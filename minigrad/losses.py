@@ -54,18 +54,14 @@ def binary_cross_entropy(y_true: Operand, y_pred: Operand, reduction: str = "mea
     """The mean of −y log p − (1 − y) log(1 − p) for probabilities p (section 5.4).
 
     The smallest positive number is added inside each logarithm: it changes no p but 0 (and no 1 − p but 0), where the loss
-    stays finite and a right answer costs nothing.  ValueError for a p outside [0, 1].
+    stays finite and a right answer costs nothing.  ValueError for a y or a p outside [0, 1].
 
     >>> binary_cross_entropy([1.0, 0.0], Tensor([0.5, 0.0]), reduction="none")
     Tensor([0.69314718, 0.        ])
     """
     y_true, p = _pair("binary_cross_entropy", y_true, y_pred)
-    low, high = np.min(p.value, initial=0), np.max(p.value, initial=0)
-    if low < 0 or high > 1:
-        raise ValueError(
-            f"binary_cross_entropy: predictions from {low:.4g} to {high:.4g}; probabilities lie in [0, 1]. "
-            "These look like logits: use binary_cross_entropy_with_logits."
-        )
+    _in_unit_interval("binary_cross_entropy: labels", y_true, LABELS)
+    _in_unit_interval("binary_cross_entropy: predictions", p, LOGITS)
     tiny = np.finfo(p.dtype).tiny
     return _reduced(-y_true * tensor_log(p + tiny) - (1 - y_true) * tensor_log(1 - p + tiny), reduction)
 
@@ -73,12 +69,14 @@ def binary_cross_entropy(y_true: Operand, y_pred: Operand, reduction: str = "mea
 def binary_cross_entropy_with_logits(y_true: Operand, y_pred: Operand, reduction: str = "mean") -> Tensor:
     """The same loss of p = σ(z), from the logits z: the mean of log(1 + e^z) − y z (section 7.4).
 
-    Exact at both ends, where σ(z) has been rounded to 0 or 1 and its logarithm knows nothing any more.
+    Exact at both ends, where σ(z) has been rounded to 0 or 1 and its logarithm knows nothing any more.  ValueError for a y
+    outside [0, 1].
 
     >>> binary_cross_entropy_with_logits([1.0, 0.0], Tensor([1000.0, 1000.0]), reduction="none")
     Tensor([   0., 1000.])
     """
     y_true, z = _pair("binary_cross_entropy_with_logits", y_true, y_pred)
+    _in_unit_interval("binary_cross_entropy_with_logits: labels", y_true, LABELS)
     return _reduced(tensor_softplus(z) - y_true * z, reduction)
 
 
@@ -150,6 +148,16 @@ def _pair(name: str, y_true: Operand, y_pred: Operand) -> tuple[Tensor, Tensor]:
             "Reshape one: y_pred.reshape(-1) makes a row of a column."
         )
     return y_true, y_pred
+
+
+LABELS = "Labels −1 and +1 become 0 and 1 by (y + 1) / 2."
+LOGITS = "These look like logits: use binary_cross_entropy_with_logits."
+
+
+def _in_unit_interval(what: str, x: Tensor, advice: str) -> None:
+    low, high = np.min(x.value, initial=0), np.max(x.value, initial=0)
+    if low < 0 or high > 1:
+        raise ValueError(f"{what} from {low:.4g} to {high:.4g}; probabilities lie in [0, 1]. {advice}")
 
 
 def _reduced(losses: Tensor, reduction: str) -> Tensor:

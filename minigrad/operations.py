@@ -364,7 +364,7 @@ def _no_product(a: tuple[int, ...], b: tuple[int, ...]) -> str:
     """Why shapes `a` and `b` can't be multiplied, and what to do."""
     if not a or not b:
         return "a number has no rows or columns. To scale by a number use *."
-    rows, columns = b[-2:] if len(b) > 1 else (b[0], 1)
+    rows, columns = b[-2:] if len(b) > 1 else (b[0], None)
     if a[-1] == rows:
         return (
             f"the stacks {a[:-2]} and {b[:-2]} do not broadcast. Counted from the last axis, sizes must be equal or 1."

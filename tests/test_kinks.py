@@ -33,6 +33,13 @@ def test_choices_at_zero(dtype, zero):
     assert slope(lambda x: mg.leaky_relu_tensor(x, 0.5), [zero], dtype=dtype) == [5]
 
 
+def test_a_leaky_relu_may_be_steeper_on_the_left():
+    """A slope above 1 swaps the maximum for a minimum."""
+    x, steep = np.array([-3.0, 10.0]), 2.0
+    np.testing.assert_array_equal(mg.leaky_relu_tensor(x, steep), [-6, 10])
+    assert slope(lambda x: mg.leaky_relu_tensor(x, steep), x) == [20, 10]
+
+
 def test_relu_sides():
     assert slope(mg.relu_tensor, [-1e-300, 1e-300, -np.inf, np.inf]) == [0, 10, 0, 10]
     assert slope(mg.tensor_abs, [-1e-300, 1e-300]) == [-10, 10]
@@ -123,9 +130,9 @@ def test_power_between_0_and_1_has_infinite_slope_at_zero():
 
 
 def test_gradient_in_the_exponent():
-    """0 at a = 0 for p > 0; aᵖ log a for a > 0; NaN for a < 0, where an integer p has no neighbours."""
-    assert slope(lambda p: 0.0**p, [0.5, 1.0, 2.0]) == [0, 0, 0]
-    assert slope(lambda p: np.zeros(3) ** p, [0.5, 1.0, 2.0]) == [0, 0, 0]
+    """0 at a = 0; aᵖ log a for a > 0; NaN for a < 0, where an integer p has no neighbours."""
+    assert slope(lambda p: 0.0**p, [0.0, 0.5, 1.0, 2.0]) == [0, 0, 0, 0]
+    assert slope(lambda p: np.zeros(4) ** p, [0.0, 0.5, 1.0, 2.0]) == [0, 0, 0, 0]
     assert slope(lambda p: 2**p, [3.0]) == pytest.approx([80 * math.log(2)], rel=1e-14)
     with pytest.warns(RuntimeWarning, match="invalid value"):
         base, exponent = slope(lambda a, p: a**p, [-2.0, 2.0], [3.0, 3.0])

@@ -111,6 +111,7 @@ def test_gradcheck(name, reduction):
     y, p, *_ = FORMS[name]
     mg.gradcheck(lambda x: loss_of(name)(y, x, reduction), Tensor(p, requires_grad=True), second=True)
     if name not in ("hinge", "cross_entropy"):
+        y = (y + 1) / 3 if name == "binary_cross_entropy" else y  # where there is room on both sides
         mg.gradcheck(lambda t, x: loss_of(name)(t, x, reduction), Tensor(y, True), Tensor(p, True))
 
 
@@ -125,6 +126,13 @@ def test_every_loss_is_tested():
 
 
 # ---------------------------------------------------------------- labels of every kind
+
+
+def test_labels_in_another_dtype_get_their_gradient():
+    """A conversion to the dtype of the predictions would cut them off."""
+    y = Tensor(np.array([1.0, 2.0]), requires_grad=True)
+    losses.mean_squared_error(y, np.array([3.0, 3.0], np.float32)).backward()
+    np.testing.assert_array_equal(y.grad, [-2, -1])
 
 
 def kinds_of(y):
@@ -342,6 +350,16 @@ def test_shapes_must_agree(name, shapes):
 def test_cross_entropy_labels(y, z):
     with pytest.raises(ValueError, match="^cross_entropy: "):
         losses.cross_entropy(y, z)
+
+
+@pytest.mark.parametrize("loss", [losses.binary_cross_entropy, losses.binary_cross_entropy_with_logits])
+@pytest.mark.parametrize("labels", [[-1, 1], [0, 2], [-1e-6, 1]])
+def test_labels_of_a_cross_entropy_are_probabilities(loss, labels):
+    """Labels −1 and +1 make a loss without a lower bound, which training then follows."""
+    with pytest.raises(ValueError, match=rf"^{loss.__name__}: labels from .*\(y \+ 1\) / 2"):
+        loss(labels, [0.5, 0.5])
+    loss([0, 1], [0.5, 0.5])
+    loss([0.3, 0.9], [0.5, 0.5])
 
 
 @pytest.mark.parametrize("labels", [[0, 1], [2, 1], [0.5, -1]])

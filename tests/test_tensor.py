@@ -150,8 +150,9 @@ def test_only_leaves_keep_a_gradient():
     x = Tensor([1.0], requires_grad=True)
     y = x * 2
     y.backward()
-    with pytest.warns(UserWarning, match=r"only leaves keep a gradient.*minigrad.grad"):
+    with pytest.warns(UserWarning, match=r"only leaves keep a gradient.*minigrad.grad") as warned:
         assert y.grad is None
+    assert warned[0].filename == __file__  # it points at who asked
     assert Tensor([1.0]).grad is None
     for t in (y, Tensor([1.0])):
         with pytest.raises(AttributeError, match="^grad: only a leaf"):
@@ -165,6 +166,7 @@ def test_item_float_bool_len():
         assert x.item() == float(x) == 2.5 and type(x.item()) is float
         assert bool(x) and not bool(x * 0)
     assert type(Tensor(3).item()) is int
+    assert f"{Tensor(2.5):.2f} {Tensor([2.5])}" == "2.50 Tensor([2.5])"
     for x in (Tensor([1.0, 2.0]), Tensor(np.zeros((0,)))):
         for f in (Tensor.item, float):
             with pytest.raises(ValueError, match=r"^item: shape \((2|0),\) holds [02] numbers.*numpy\(\)"):

@@ -313,3 +313,24 @@ def test_errors_of_numpy_are_headed_by_what_was_asked():
         leaf([1.0, 2.0])[5]
     with pytest.raises(TypeError, match=r"tensor_reshape: x of shape \(2,\): "):
         leaf([1.0, 2.0]).reshape("no shape")
+
+
+WHY_NOT = {
+    "the inner sizes 3 and 2 differ. Did you mean to transpose the second operand, (3, 2)?": ((5, 3), (2, 3)),
+    "the inner sizes 3 and 2 differ. Did you mean to transpose the second operand, (7, 3, 2)?": ((5, 3), (7, 2, 3)),
+    "the inner sizes 3 and 2 differ. They must be equal.": ((5, 3), (2, 7)),
+    "the inner sizes 2 and 3 differ. They must be equal.": ((5, 2), (3,)),
+    "the inner sizes 1 and 3 differ. They must be equal.": ((5, 1), (3,)),  # a vector has no other way to lie
+    "the stacks (2,) and (5,) do not broadcast": ((2, 3, 3), (5, 3, 3)),
+    "a number has no rows or columns": ((), (3,)),
+    "a number has no rows or columns. To scale by a number use *.": ((3,), ()),
+}
+
+
+@pytest.mark.parametrize("message", WHY_NOT)
+def test_a_product_that_cannot_be_says_why(message):
+    """And what to do: the advice must fit the shapes, or it leads astray."""
+    a, b = (leaf(np.ones(shape)) for shape in WHY_NOT[message])
+    with pytest.raises(ValueError, match="matmul") as caught:
+        a @ b
+    assert message in str(caught.value)
