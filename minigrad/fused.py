@@ -40,7 +40,7 @@ def affine(x: Operand, w: Operand, b: Operand) -> Tensor:
     y_pred=lambda g, y_true, y_pred: (sigmoid_tensor(y_pred) - np.asarray(y_true, y_pred.dtype)) * (g / y_pred.size)
 )
 def binary_cross_entropy_with_logits(y_true: np.ndarray, y_pred: Operand) -> Tensor:
-    """The mean of log(1 + e^z) − y z in one node; its gradient is (σ(z) − y) / n (section 7.4).  Labels are constants.
+    """The mean of log(1 + e^z) − y z in one node; its gradient is (σ(z) − y) / n (section 7.2).  Labels are constants.
 
     >>> z = Tensor([0.0, 100.0], requires_grad=True)
     >>> binary_cross_entropy_with_logits(np.array([1.0, 1.0]), z).backward()

@@ -67,9 +67,9 @@ def binary_cross_entropy(y_true: Operand, y_pred: Operand, reduction: str = "mea
 
 
 def binary_cross_entropy_with_logits(y_true: Operand, y_pred: Operand, reduction: str = "mean") -> Tensor:
-    """The same loss of p = σ(z), from the logits z: the mean of log(1 + e^z) − y z (section 7.4).
+    """The same loss of p = σ(z), from the logits z: −log σ(z) is softplus(−z), −log(1 − σ(z)) softplus(z) (section 7.2).
 
-    Exact at both ends, where σ(z) has been rounded to 0 or 1 and its logarithm knows nothing any more.  ValueError for a y
+    Accurate at both ends, where σ(z) has been rounded to 0 or 1 and its logarithm knows nothing any more.  ValueError for a y
     outside [0, 1].
 
     >>> binary_cross_entropy_with_logits([1.0, 0.0], Tensor([1000.0, 1000.0]), reduction="none")
@@ -77,7 +77,7 @@ def binary_cross_entropy_with_logits(y_true: Operand, y_pred: Operand, reduction
     """
     y_true, z = _pair("binary_cross_entropy_with_logits", y_true, y_pred)
     _in_unit_interval("binary_cross_entropy_with_logits: labels", y_true, LABELS)
-    return _reduced(tensor_softplus(z) - y_true * z, reduction)
+    return _reduced(y_true * tensor_softplus(-z) + (1 - y_true) * tensor_softplus(z), reduction)
 
 
 def hinge(y_true: Operand, y_pred: Operand, reduction: str = "mean") -> Tensor:

@@ -352,6 +352,15 @@ def test_cross_entropy_labels(y, z):
         losses.cross_entropy(y, z)
 
 
+def test_a_right_and_certain_answer_still_costs_a_little():
+    """log(1 + e^z) − z, say, is 0 at z = 40, and so is its gradient."""
+    z = Tensor([40.0, -40.0], requires_grad=True)
+    loss = losses.binary_cross_entropy_with_logits([1.0, 0.0], z, "sum")
+    loss.backward()
+    np.testing.assert_allclose(loss.item(), 2 * np.exp(-40), rtol=1e-12)
+    np.testing.assert_allclose(z.grad, [-np.exp(-40), np.exp(-40)], rtol=1e-12)
+
+
 @pytest.mark.parametrize("loss", [losses.binary_cross_entropy, losses.binary_cross_entropy_with_logits])
 @pytest.mark.parametrize("labels", [[-1, 1], [0, 2], [-1e-6, 1]])
 def test_labels_of_a_cross_entropy_are_probabilities(loss, labels):
