@@ -196,17 +196,17 @@ class Tensor:
                 g = g.astype(leaf.dtype)
             leaf.grad = g if leaf.grad is None else leaf.grad + g
 
-    def _seed(self, gradient, create_graph: bool):
+    def _seed(self, gradient, create_graph: bool, name: str = "backward"):
         if self.node is None:
             raise RuntimeError(
-                "backward: no operand of this tensor requires a gradient, or it was computed under no_grad(). "
+                f"{name}: no operand of this tensor requires a gradient, or it was computed under no_grad(). "
                 "Make a leaf with Tensor(..., requires_grad=True)."
             )
         value = self.value
         if gradient is None:
             if value.size != 1:
                 raise RuntimeError(
-                    f"backward: the tensor has shape {self.shape}, and a gradient starts from one number. "
+                    f"{name}: the tensor has shape {self.shape}, and a gradient starts from one number. "
                     "Reduce it, with .sum() or .mean(), or pass gradient=, an array of that shape."
                 )
             seed = np.ones(value.shape, value.dtype) if type(value) is np.ndarray else type(value)(1)
@@ -214,7 +214,7 @@ class Tensor:
             seed = np.asarray(interop.values(gradient), value.dtype)
             if seed.shape != value.shape:
                 raise ValueError(
-                    f"backward: gradient of shape {seed.shape} for a tensor of shape {self.shape}. They must be the same."
+                    f"{name}: gradient of shape {seed.shape} for a tensor of shape {self.shape}. They must be the same."
                 )
             if create_graph and isinstance(gradient, Tensor):
                 return gradient
@@ -324,7 +324,12 @@ def grad(
         raise ValueError(
             "grad: one of xs requires no gradient, so nothing was recorded for it. Make it with requires_grad=True."
         )
-    seed = y._seed(gradient, create_graph)
+    if not isinstance(y, Tensor):
+        raise TypeError(
+            f"grad: y is no tensor but {type(y).__name__}. "
+            "A gradient that is to be differentiated again must be made with create_graph=True."
+        )
+    seed = y._seed(gradient, create_graph, "grad")
     found = sweep(y.node, seed, wanted, retain_graph or create_graph, _with_node if create_graph else None)
     gradients, given = [], set()
     for x in [xs] if single else xs:

@@ -235,3 +235,18 @@ def test_a_constant_matrix_keeps_the_second_derivative():
         y = product()
         dx = mg.grad((y * y * y).sum(), x, create_graph=True)
         np.testing.assert_allclose(mg.grad(dx.sum(), x), 6 * a.T @ (y.data * (a @ np.ones((3, 4)))), rtol=1e-12)
+
+
+def test_errors_of_grad_speak_of_grad(x):
+    with pytest.raises(RuntimeError, match="^grad: no operand"):
+        mg.grad(Tensor(1.0), x)
+    with pytest.raises(RuntimeError, match=r"^grad: the tensor has shape \(3,\)"):
+        mg.grad(x * 2, x)
+    with pytest.raises(ValueError, match=r"^grad: gradient of shape \(2,\)"):
+        mg.grad(x * 2, x, gradient=[1.0, 2.0])
+
+
+def test_a_gradient_without_a_graph_cannot_be_differentiated(x):
+    """The commonest mistake with second derivatives: create_graph was forgotten."""
+    with pytest.raises(TypeError, match="^grad: y is no tensor but ndarray.*create_graph=True"):
+        mg.grad(mg.grad((x**3).sum(), x), x)
