@@ -17,8 +17,16 @@ test: lint              ## what a change must pass
 	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered --cov-fail-under=98
 	$(MAKE) html
 
-test-slow: .venv/made   ## the tests that take longer
+test-slow: .venv/made .venv-bench/made .venv-nbgrader/made  ## the tests that take longer, and those beside PyTorch, JAX and nbgrader
 	$(BIN)/python -m pytest -m slow
+	.venv-bench/bin/python -m pytest tests/test_losses.py tests/test_graphs.py tests/test_other_libraries.py -k "torch or jax or other_libraries"
+
+exercises: .venv/made   ## make the exercises and the executed solutions from solutions/*.md
+	$(BIN)/python -m minigrad.classroom.notebooks solutions exercises
+	MINIGRAD_STRICT=1 MINIGRAD_STATIC=1 $(BIN)/python -m pytest --nbval --nbval-cell-timeout=60 solutions
+
+check: .venv/made       ## judge the exercises in this folder: make check SET=04
+	MINIGRAD_STRICT=1 $(BIN)/python -m pytest --nbval-lax --nbval-cell-timeout=60 -q exercises/$(SET)-*.ipynb
 
 lint: .venv/made
 	$(BIN)/ruff check
@@ -33,12 +41,14 @@ bench: .venv-bench/made ## time minigrad beside its peers
 	.venv-bench/bin/python benchmarks/run.py
 
 clean:                  ## remove what make made
-	rm -rf .venv .venv-bench _build .coverage .hypothesis .pytest_cache .ruff_cache
+	rm -rf .venv .venv-bench .venv-nbgrader _build .coverage .hypothesis .pytest_cache .ruff_cache
 
 .venv/made: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "This needs Python 3.11 or newer: try make PYTHON=python3.13")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -r requirements.txt -e .
+	mkdir -p .venv/etc/ipython  # else every kernel warns of its sockets, which nobody outside this machine can reach
+	echo 'c.IPKernelApp.log_level = "ERROR"' > .venv/etc/ipython/ipython_kernel_config.py
 	touch $@
 
 .venv-bench/made: requirements.txt pyproject.toml
@@ -46,4 +56,9 @@ clean:                  ## remove what make made
 	.venv-bench/bin/pip install -c requirements.txt -e '.[bench]'
 	touch $@
 
-.PHONY: help book html test test-slow lint format bench clean
+.venv-nbgrader/made: pyproject.toml
+	$(PYTHON) -m venv .venv-nbgrader
+	.venv-nbgrader/bin/pip install -c requirements.txt -e '.[nbgrader]'
+	touch $@
+
+.PHONY: help book html test test-slow exercises check lint format bench clean

@@ -9,16 +9,16 @@ from libraries import LIBRARIES
 from report import ratio
 from workloads import WORKLOADS
 
-# Okabe and Ito's colours, which differ for every kind of eye, and a marker each for those who print in grey.
+# The book's colours, which it maps to others in dark mode, and a marker each for those who print in grey.
 LOOKS = {
-    "minigrad": ("#D55E00", "o"),
-    "torch": ("#0072B2", "s"),
-    "jax": ("#009E73", "D"),
-    "autograd": ("#CC79A7", "^"),
-    "mygrad": ("#56B4E9", "v"),
-    "micrograd": ("#666666", "X"),
+    "minigrad": ("#b04a00", "o"),
+    "torch": ("#0b5fa5", "s"),
+    "jax": ("#00705a", "D"),
+    "autograd": ("#9c3587", "^"),
+    "mygrad": ("#6b5d00", "v"),
+    "micrograd": ("#5b6470", "X"),
 }
-INK, PAPER, GRID = "#222222", "#FFFFFF", "#D8D8D8"  # a sheet of its own, so that a dark page may lie behind it
+INK, PAPER, GRID = "#1b1f24", "#ffffff", "#d5dae0"
 
 
 def draw(results: dict, path: Path) -> None:
@@ -38,7 +38,7 @@ def draw(results: dict, path: Path) -> None:
     }
     names = list(results["times"])
     with mpl.rc_context(style):
-        figure, axes = plt.subplots(figsize=(9, 1.6 + 0.42 * len(names)), facecolor=PAPER, layout="constrained")
+        figure, axes = plt.subplots(figsize=(4.6, 1.6 + 0.5 * len(names)), facecolor=PAPER, layout="constrained")
         axes.set_facecolor(PAPER)
         axes.axvline(1, color=INK, linewidth=1)
         for library, (colour, marker) in LOOKS.items():
@@ -58,12 +58,15 @@ def draw(results: dict, path: Path) -> None:
                 )
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter("{x:g}×")
-        axes.set_xlabel("time of a step, over hand-written NumPy's (log scale; to the left is faster)")
-        axes.set_yticks([-i for i in range(len(names))], [WORKLOADS[name].title for name in names])
+        axes.set_xlabel("time of a step, over hand-written NumPy's\n(log scale; to the left is faster)")
+        for i, name in enumerate(names):
+            box = {"facecolor": PAPER, "edgecolor": "none", "pad": 1}
+            axes.text(0, 0.3 - i, WORKLOADS[name].title, transform=axes.get_yaxis_transform(), bbox=box)
+        axes.set_yticks([-i for i in range(len(names))], [""] * len(names))
         axes.tick_params(length=0, which="both")
         axes.grid(color=GRID, linewidth=0.8)
         axes.set_axisbelow(True)
         axes.spines[:].set_visible(False)
-        figure.legend(loc="outside upper center", ncols=6, frameon=False, handletextpad=0.1, columnspacing=1.4)
+        figure.legend(loc="outside upper center", ncols=3, frameon=False, handletextpad=0.1, columnspacing=1.4)
         figure.savefig(path, facecolor=PAPER, metadata={"Date": None, "Title": "minigrad beside its peers"})
         plt.close(figure)

@@ -1,4 +1,4 @@
-"""The table on the terminal, from what `measure.run` returned."""
+"""The table on the terminal and the one for the book, from what `measure.run` returned."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from libraries import LIBRARIES
 from workloads import WORKLOADS
 
 IMPORT_MUST = 5  # ms
+DRIFT = "* in float64, which the library made of the float32 that it was given"
 
 
 def table(results: dict) -> str:
@@ -40,6 +41,27 @@ def ratio(results: dict, name: str, library: str, base: str) -> float | None:
 
 
 def ratios(results: dict) -> str:
+    return rows(compared(results)) + ("\n" + DRIFT if drifts(results) else "")
+
+
+def markdown(results: dict) -> str:
+    """Times and versions, for a page of the book."""
+    (_, *libraries), *lines = compared(results)
+    table = [["workload", *libraries], ["---", *["--:"] * len(libraries)], *lines]
+    parts = [
+        "\n".join(f"| {' | '.join(line)} |" for line in table),
+        DRIFT if drifts(results) else "",
+        *heading(results).split("\n"),
+    ]
+    return "\n\n".join(filter(None, parts)).replace("*", r"\*") + "\n"
+
+
+def drifts(results: dict) -> bool:
+    return any("dtype" in cell for row in results["times"].values() for cell in row.values())
+
+
+def compared(results: dict) -> list[list[str]]:
+    """Under their titles, each workload's time by hand and the libraries' as multiples of it."""
     measured = [library for library in LIBRARIES if any(library in row for row in results["times"].values())]
     lines = [["", "by hand, µs", *(LIBRARIES[library].title for library in measured[1:])]]
     for name, row in results["times"].items():
@@ -53,8 +75,7 @@ def ratios(results: dict) -> str:
             else:
                 cells.append(f"{x:.{2 if x > 0.1 else 4}f}" + "*" * ("dtype" in row[library]))
         lines.append(cells)
-    drifts = any("dtype" in cell for row in results["times"].values() for cell in row.values())
-    return rows(lines) + ("\n* in float64, which the library made of the float32 that it was given" if drifts else "")
+    return lines
 
 
 def verdict(x: float | None, must: float, aim: float | None = None) -> str:

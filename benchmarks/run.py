@@ -20,11 +20,12 @@ def main() -> None:
     if args.check:
         return check(args.libs, args.works)
     if args.table or args.plot:
-        results = json.loads((args.out or HERE / "results.json").read_text(encoding="utf-8"))
+        path = args.out or HERE / "results.json"
+        results = json.loads(path.read_text(encoding="utf-8"))
         if args.table:
             print(report.table(results))
         if args.plot:
-            draw(results, args.out)
+            show(results, path)
         return
     results = measure.run(args.libs, args.works, args.rounds)
     print(report.table(results))
@@ -32,7 +33,7 @@ def main() -> None:
     if args.out or whole:
         path = args.out or HERE / "results.json"
         path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        draw(results, path)
+        show(results, path)
     else:
         print("\nA part of the whole: nothing was written. --out FILE.json writes it.")
 
@@ -48,7 +49,7 @@ def arguments() -> argparse.Namespace:
         return parse
 
     parser = argparse.ArgumentParser(
-        description="Times minigrad beside its peers; writes results.json and results.svg."
+        description="Times minigrad beside its peers; writes results.json, and results.svg and results.md for the book."
     )
     parser.add_argument(
         "--libs", type=names(LIBRARIES), default=list(LIBRARIES), help="some of " + ", ".join(LIBRARIES)
@@ -60,18 +61,19 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, help="the JSON to write, or to read for --table and --plot")
     parser.add_argument("--check", action="store_true", help="compare gradients, without timing")
     parser.add_argument("--table", action="store_true", help="print what an earlier run wrote")
-    parser.add_argument("--plot", action="store_true", help="draw what an earlier run wrote")
+    parser.add_argument("--plot", action="store_true", help="draw what an earlier run wrote, and its table as .md")
     args = parser.parse_args()
     args.libs = ["numpy", *(name for name in args.libs if name != "numpy")]
     return args
 
 
-def draw(results: dict, path: Path | None) -> None:
+def show(results: dict, path: Path) -> None:
+    """For the book: the picture and the table, beside the JSON."""
     import plot  # only here is Matplotlib needed
 
-    path = (path or HERE / "results.json").with_suffix(".svg")
-    plot.draw(results, path)
-    print(f"\nDrawn: {path}")
+    path.with_suffix(".md").write_text(report.markdown(results), encoding="utf-8")
+    plot.draw(results, path.with_suffix(".svg"))
+    print(f"\nWritten: {path.with_suffix('.svg')} and .md")
 
 
 def check(libraries: list[str], works: list[str]) -> None:

@@ -137,3 +137,10 @@ def test_a_check_sees_a_flipped_sign(page, monkeypatch, capfd):
         result = shell.run_cell(source, silent=True)
         assert result.success, source
     assert not blind, "\n".join(blind)
+
+
+def test_what_is_cited_is_in_the_references_and_no_more():
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    cited = {key.strip() for keys in re.findall(r"\{cite:\w+\}`([^`]+)`", text) for key in keys.split(",")}
+    entries = re.findall(r"^@\w+\{(.+),$", (BOOK / "references.bib").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(cited) == sorted(entries)

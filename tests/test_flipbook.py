@@ -4,7 +4,6 @@ import gc
 import html
 import importlib
 import re
-import shutil
 import subprocess
 import sys
 import weakref
@@ -559,20 +558,6 @@ def test_a_kernel_gives_sliders_and_a_book_never_does(monkeypatch):
 
 
 # ---------------------------------------------------------------- in a browser
-
-
-@pytest.fixture(scope="module")
-def browser():
-    sync_api = pytest.importorskip(
-        "playwright.sync_api", reason="the script is tested in a browser, and playwright is not installed"
-    )
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("the script is tested in a browser, and there is no chromium")
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

@@ -1,7 +1,9 @@
-"""Two checks of every built page: KaTeX understood its mathematics, and it asks no other host for anything."""
+"""Checks of every built page: KaTeX understood its mathematics, its links lead somewhere, and it asks no other host."""
 
 import re
+from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from sphinx.util import logging
 
@@ -20,6 +22,38 @@ def first(match):
     return next(filter(None, match.groups()), match[0])
 
 
+class Page(HTMLParser):
+    """What can be linked to on a page, and where its own links lead."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.ids, self.links = set(), set()
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        for name, value in attributes:
+            if name == "id":
+                self.ids.add(value)
+            elif name in {"href", "src"}:
+                self.links.add(value)
+
+
+def broken_links(out):
+    """(page, link) for each link to a file or an anchor that is not in the built book."""
+    out = out.resolve()
+    paths = sorted(set(out.rglob("*.html")) - set(out.glob("_static/**/*")))  # there are the theme's templates
+    pages = {path: Page(path.read_text(encoding="utf-8")) for path in paths}
+    for path, page in pages.items():
+        for link in sorted(page.links):
+            address = urlsplit(link)
+            if address.scheme or address.netloc:
+                continue
+            target = (path.parent / unquote(address.path)).resolve() if address.path else path
+            anchor = unquote(address.fragment)
+            if not target.is_file() or (anchor and target in pages and anchor not in pages[target].ids):
+                yield path.relative_to(out), link
+
+
 def check(app, exception):
     if exception or app.builder.name != "html":
         return
@@ -33,6 +67,8 @@ def check(app, exception):
         if path.suffix == ".html":
             for match in BAD_TEX.finditer(text):
                 logger.warning("%s: bad TeX: %s", path.relative_to(out), first(match))
+    for page, link in broken_links(out):
+        logger.warning("%s: a link leads nowhere: %s", page, link)
 
 
 def setup(app):

@@ -1,0 +1,21 @@
+// For keyboards and screen readers, what the theme leaves out.
+
+function formulas() {
+  for (const formula of document.querySelectorAll(".katex-display")) {
+    if (formula.scrollWidth > formula.clientWidth) formula.tabIndex = 0; // the arrow keys scroll it
+    else formula.removeAttribute("tabindex");
+  }
+}
+
+addEventListener("load", () => {
+  formulas();
+  addEventListener("resize", formulas);
+  for (const summary of document.querySelectorAll(".bd-docs-nav summary")) {
+    summary.ariaLabel = `Sections of ${summary.closest("li").querySelector("a").textContent.trim()}`;
+  }
+  for (const entry of document.querySelectorAll("[role=doc-biblioentry]")) entry.role = "listitem";
+  // Labels that differ from what is seen
+  for (const labelled of document.querySelectorAll(".search-button-field, .cell summary")) {
+    labelled.removeAttribute("aria-label");
+  }
+});
