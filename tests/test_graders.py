@@ -46,7 +46,7 @@ def expected(number: str, solved: set[str]) -> dict[str, int]:
     return {id: task.points * (id in solved) for id, task in tasks_of(number).items()}
 
 
-def by_check(notebook) -> dict[str, int]:
+def by_check(notebook, python: Path | str = sys.executable, folder: Path = ROOT) -> dict[str, int]:
     """Run all cells as Jupyter does, and read what `check` kept."""
     code = "\n".join(
         [
@@ -62,7 +62,9 @@ def by_check(notebook) -> dict[str, int]:
     )
     cells = json.dumps([cell.source for cell in notebook.cells if cell.cell_type == "code"])
     environment = os.environ | {"MPLBACKEND": "agg", "MINIGRAD_STRICT": ""}
-    done = subprocess.run([sys.executable, "-c", code], input=cells, capture_output=True, text=True, env=environment)
+    done = subprocess.run(
+        [python, "-c", code], input=cells, capture_output=True, text=True, env=environment, cwd=folder
+    )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return json.loads(done.stdout.rpartition("SCORES ")[2])
 
@@ -169,3 +171,20 @@ def test_nbgrader_gives_the_same_scores(number, tmp_path):
     for student, solved in students.items():
         scores = json.loads(told)[f"{student} {name}"]
         assert scores == {f"check-{slug(id)}": points for id, points in expected(number, solved).items()}
+
+
+def test_exercises_on_a_machine_without_git(tmp_path):
+    """A folder unpacked on a desktop: spaces in every path, no links, nothing installed but Python."""
+    course = tmp_path / "My Documents" / "The Course"
+    for name in ("minigrad", "exercises"):
+        shutil.copytree(ROOT / name, course / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, course)
+    subprocess.run([sys.executable, "-m", "venv", "--copies", course / "my env"], check=True)
+    python = course / "my env" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    subprocess.run([python, "-m", "pip", "install", "-q", f"{course}[classroom]"], check=True, cwd=tmp_path)
+    for number in SETS:
+        stubs = nbformat.read(course / "exercises" / f"{source_of(number).stem}.ipynb", 4)
+        everything = set(tasks_of(number))
+        for notebook, solved in ((stubs, set()), (submission(number, everything), everything)):
+            assert by_check(notebook, python, course / "exercises") == expected(number, solved)

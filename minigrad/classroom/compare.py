@@ -35,7 +35,7 @@ def difference(
             if np.isclose(got, expected, tolerance, tolerance, equal_nan=True)
             else told(name, got, source, expected)
         )
-    same = type(got) in (type(expected), getattr(np, type(expected).__name__, None), np.bool_, int) and got == expected
+    same = isinstance(got, (type(expected), np.bool_, np.integer, int)) and got == expected
     return None if same else f"{name} is {described(got)}; it should be {expected!r}."
 
 
@@ -52,7 +52,7 @@ def array_difference(name: str, expected: np.ndarray, got, tolerance: float, lik
         return f"{name} has shape {got.shape}; {whose}."
     narrow = min(x.dtype.itemsize for x in (got, expected)) < 8
     tolerance = max(tolerance, NARROW) if narrow else tolerance
-    near = tolerance * max(1.0, float(np.max(np.abs(expected), initial=0)))
+    near = tolerance * max(1.0, float(np.max(np.abs(expected), initial=0, where=np.isfinite(expected))))
     wrong = ~np.isclose(got, expected, tolerance, near, equal_nan=True)
     if wrong.any():
         at = tuple(int(i) for i in np.argwhere(wrong)[0])
@@ -66,8 +66,14 @@ def array_difference(name: str, expected: np.ndarray, got, tolerance: float, lik
 
 def pattern(got: np.ndarray, expected: np.ndarray, near: float) -> str:
     """What all the wrong elements have in common, where that is one factor."""
-    ratio = np.sum(got * expected) / np.sum(expected * expected) if np.any(expected) else 1.0
-    if expected.size > 1 and np.isfinite(ratio) and np.allclose(got, ratio * expected, rtol=1e-4, atol=near):
+    with np.errstate(all="ignore"):
+        ratio = np.sum(got * expected) / np.sum(expected * expected) if np.any(expected) else 1.0
+    if (
+        expected.size > 1
+        and np.isfinite(ratio)
+        and abs(ratio - 1) > 1e-3
+        and np.allclose(got, ratio * expected, rtol=1e-4, atol=near)
+    ):
         return (
             " Every element is 0." if abs(ratio) < 1e-9 else f" Every element is {ratio:.4g} times what it should be."
         )
@@ -113,9 +119,11 @@ def is_number(x) -> bool:
 
 
 def described(x) -> str:
+    x = x.item() if isinstance(x, np.bool_) else x
     text = f"{x!r}" if isinstance(x, (str, int, float, bool, type(None))) else f"a {type(x).__name__}"
     return text if len(text) < 60 else f"{text[:57]}…"
 
 
 def told(name: str, got, source: str, expected) -> str:
-    return f"{name} is {got:.4g}; {source} {expected:.4g}."
+    digits = next((n for n in (4, 6, 8, 12) if f"{got:.{n}g}" != f"{expected:.{n}g}"), 17)  # as many as tell them apart
+    return f"{name} is {got:.{digits}g}; {source} {expected:.{digits}g}."

@@ -21,7 +21,7 @@ from .limits import SECONDS, TookTooLong, time_limit
 from .task import Misconception, Task
 from .verdict import Verdict
 
-HERE = str(Path(__file__).parent)
+HERE = str(Path(__file__).parent.parent)  # the package: whose line failed is not our line
 
 
 class Case(NamedTuple):
@@ -51,8 +51,8 @@ def judge(task: Task, answer, seed: int) -> Verdict:
     )
     for case, done in zip(cases, outcomes, strict=False):
         if problem := problem_of(task, case, done):
-            unwritten = isinstance(done.error, NotImplementedError) or answer is Ellipsis
-            mistake, says = (None, "") if unwritten else diagnosis(task, answer, cases, outcomes, seed)
+            unwritten = isinstance(done.error, NotImplementedError)
+            mistake, says = (None, "") if unwritten else diagnosis(task, answer, cases, outcomes, (case, done), seed)
             return Verdict(task, False, problem, mistake, says, tried(task, case), seed)
     return Verdict(task, True, remarks=tuple(remarks), seed=seed)
 
@@ -162,7 +162,7 @@ def told_error(task: Task, error: BaseException) -> str:
             line = (frame.line or linecache.getline(frame.filename, frame.lineno or 0)).strip()
             where = f" In line {frame.lineno} of its cell: {line}" if line else ""
             break
-    return f"{task.name} raised {type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'without a word'}.{where}"
+    return f"{task.name} raised {type(error).__name__}: {str(error).splitlines()[0].rstrip('.') if str(error) else 'without a word'}.{where}"
 
 
 def tried(task: Task, case: Case) -> str:
@@ -189,10 +189,11 @@ def short(x) -> str:
 
 
 def diagnosis(
-    task: Task, answer, cases: list[Case], outcomes: list[Outcome], seed: int
+    task: Task, answer, cases: list[Case], outcomes: list[Outcome], told: tuple[Case, Outcome], seed: int
 ) -> tuple[Misconception | None, str]:
     """The misconception that explains most of the answer's wrong parts, and its sentence; None if none does.
 
+    It must explain the case that the student is told of: a sentence about another would puzzle.
     Where the answer failed with an error, square cases are tried besides: on them most wrong products exist.
     """
     pairs = list(zip(cases, outcomes, strict=False))
@@ -203,6 +204,8 @@ def diagnosis(
     pairs = [(case, done) for case, done in pairs if done.error is None]
     best, explained = None, 0
     for misconception in task.misconceptions:
+        if told[1].error is None and not explains(task, misconception, [told]):
+            continue
         if (n := explains(task, misconception, pairs)) > explained:
             best, explained = misconception, n
     if best is None:

@@ -36,7 +36,8 @@ def solution_of(source: Path) -> NotebookNode:
         cell.id = f"cell-{i:03}"
         cell.metadata = NotebookNode({k: v for k, v in cell.metadata.items() if k in ("tags", "mystnb")})
         if cell.cell_type == "markdown":
-            cell.source = HEADING.sub(lambda match: heading(match[1]), cell.source)
+            text = HEADING.sub(lambda match: heading(match[1]), cell.source)
+            cell.source = re.sub("^# Exercises", "# Solutions", text)
         elif SOLUTION.search(cell.source):
             answers.append(cell)
         elif match := CHECK.search(cell.source):
@@ -53,6 +54,7 @@ def exercise_of(solution: NotebookNode) -> NotebookNode:
     exercise = copy.deepcopy(solution)
     exercise.cells = [cell for cell in exercise.cells if "solution" not in cell.metadata.get("tags", ())]
     for cell in exercise.cells:
+        cell.source = re.sub("^# Solutions", "# Exercises", cell.source)
         if cell.cell_type == "code":
             cell.source = SOLUTION.sub(stub, cell.source)
             cell.outputs, cell.execution_count = [], None

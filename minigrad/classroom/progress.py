@@ -21,7 +21,12 @@ class Progress:
 
     def rows(self) -> list[tuple[str, str, str, str]]:
         return [
-            (MARKS[done and done.passed], task.id, task.title, f"{done.points if done else 0} of {task.points}")
+            (
+                MARKS[None if done is None else done.passed],
+                task.id,
+                task.title,
+                f"{done.points if done else 0} of {task.points}",
+            )
             for entries in self.sets.values()
             for task, done in entries
         ]
