@@ -46,6 +46,22 @@ class Figures(SphinxPostTransform):
                 image.replace_self(nodes.raw("", inline(svg, alt), format="html"))
 
 
+class Punctuation(SphinxPostTransform):
+    """Punctuation stays on the line of the formula before it (with book.css): a browser would break between the two."""
+
+    default_priority = 100
+    formats = ("html",)
+
+    def run(self):
+        for formula in list(self.document.findall(nodes.math)):
+            parent, after = formula.parent, formula.next_node(descend=False, siblings=True)
+            if isinstance(after, nodes.Text) and after.startswith(tuple(".,;:?!)’")):
+                together = nodes.inline("", "", classes=["together"])
+                parent.replace(after, nodes.Text(after[1:]))
+                parent.replace(formula, together)
+                together += [formula, nodes.Text(after[:1])]
+
+
 def inline(svg, alt):
     """The <svg> element alone, with words for those who do not see it and ids that no other figure has."""
     mine = "f" + hashlib.sha256(svg.encode()).hexdigest()[:8] + "-"
@@ -108,6 +124,7 @@ def setup(app):
     katex.KaTeXServer.start_server_process = start_katex
     katex.STARTUP_TIMEOUT = 60
     app.add_post_transform(Figures)
+    app.add_post_transform(Punctuation)
     app.connect("builder-inited", bring_flipbook)
     app.connect("html-page-context", load_flipbook)
     app.connect("html-page-context", drop_tex)
