@@ -12,14 +12,35 @@ def normal(rng: np.random.Generator, *shape: int) -> np.ndarray:
     return rng.uniform(0.5, 2.0, shape) * rng.choice([-1, 1], shape)
 
 
+def with_a_zero(rng: np.random.Generator, X: np.ndarray) -> np.ndarray:
+    """One element is 0: who divides by X to get rid of a factor finds out."""
+    X = X.copy()
+    X.flat[rng.integers(X.size)] = 0
+    return X
+
+
+def shape_of(rng, trial) -> tuple[int, ...]:
+    """The last trial has one axis more."""
+    return sizes(rng, 3 if trial == 4 else 2)
+
+
+def quotient_case(rng, trial):
+    """Two tensors of one shape, the first with a 0 in trial 2; in trial 3 the same one twice."""
+    shape = shape_of(rng, trial)
+    A, B = normal(rng, *shape), normal(rng, *shape)
+    if trial == 3:
+        return A, A
+    return (with_a_zero(rng, A) if trial == 2 else A), B
+
+
 def pair(rng, trial):
-    """Two tensors of one shape; the last trial has one axis more."""
-    shape = sizes(rng, 3 if trial == 4 else 2)
-    return normal(rng, *shape), normal(rng, *shape)
+    """The same, and the second may hold a 0 too."""
+    A, B = quotient_case(rng, trial)
+    return (A, B) if A is B else (A, with_a_zero(rng, B) if trial == 2 else B)
 
 
 def one(rng, trial):
-    return (normal(rng, *sizes(rng, 3 if trial == 4 else 2)),)
+    return (normal(rng, *shape_of(rng, trial)),)
 
 
 ADD = gradient(
@@ -40,6 +61,10 @@ ADD = gradient(
         Misconception(
             "You returned the sum itself: the forward pass. Asked for is what a nudge of A and of B does to the loss.",
             lambda G, A, B: (A + B, A + B),
+        ),
+        Misconception(
+            "With one tensor twice, as in X + X, you counted it once. X is used in two places, and each of them sends a contribution of its own.",
+            lambda G, A, B: (G, np.zeros_like(G)) if A is B else (G, G),
         ),
     ],
     name="add_backward",
@@ -67,6 +92,10 @@ SUB = gradient(
             "The minus belongs to B alone: raising A still raises the result.",
             lambda G, A, B: (-G, -G),
         ),
+        Misconception(
+            "You turned the sign inside G itself. A second name is not a second array: what you returned for A, and what the caller holds, turned with it.",
+            lambda G, A, B: (G, np.negative(G, out=G)),
+        ),
     ],
     name="sub_backward",
     points=1,
@@ -92,6 +121,22 @@ MUL = gradient(
         Misconception(
             "Both factors at once: that is the forward value times G. Only the other factor stays when one is nudged.",
             lambda G, A, B: (G * A * B, G * A * B),
+        ),
+        Misconception(
+            "You divided the product by A again to be left with B. Where A is 0 that gives no number, and the other factor was at hand.",
+            lambda G, A, B: (G * (A * B) / A, G * (A * B) / B),
+        ),
+        Misconception(
+            "With one tensor twice, as in X·X, you gave the gradient of the square to each of the two places. They are added up later, so it would count twice.",
+            lambda G, A, B: (2 * G * A, 2 * G * A) if A is B else (G * B, G * A),
+        ),
+        Misconception(
+            "You multiplied into G itself, and made B's gradient from what was in it then. Whatever needs G needs it as it came.",
+            lambda G, A, B: (np.multiply(G, B, out=G), G * A),
+        ),
+        Misconception(
+            "That is the rule of the matrix product. Here every element meets one other element and no row or column.",
+            lambda G, A, B: (G @ B.T, A.T @ G),
         ),
     ],
     name="mul_backward",
@@ -128,19 +173,44 @@ SIGMOID = gradient(
             "One minus the square is the slope of the hyperbolic tangent. The sigmoid is its narrower relative.",
             lambda G, X: G * (1 - logistic(X) ** 2),
         ),
+        Misconception(
+            "The sign: the sigmoid rises everywhere, so its slope is nowhere negative.",
+            lambda G, X: G * logistic(X) * (logistic(X) - 1),
+        ),
+        Misconception(
+            "You took G for the sigmoid's output. G is what arrives from above; the output has to be computed from X.",
+            lambda G, X: G * G * (1 - G),
+        ),
+        Misconception(
+            "The first factor is right. In the second one, X stands where the output belongs.",
+            lambda G, X: G * logistic(X) * (1 - X),
+        ),
+        Misconception(
+            "A factor is missing: what you have falls from 1 to 0. The sigmoid is flat at both ends, and its slope is 0 at both.",
+            lambda G, X: G * logistic(-X),
+        ),
+        Misconception(
+            "At X = 1000 your exponential is beyond the largest float, and infinity over infinity is not a number. Write the same sigmoid with an exponent that cannot grow there.",
+            lambda G, X: G * (np.exp(X) / (1 + np.exp(X))) * (1 - np.exp(X) / (1 + np.exp(X))),
+        ),
+        Misconception(
+            "At X = -1000 you divide one infinity by another. The formula is right on paper; written with the output, which stays between 0 and 1, it also is in a computer.",
+            lambda G, X: G * np.exp(-X) / (1 + np.exp(-X)) ** 2,
+        ),
     ],
     name="sigmoid_backward",
     points=2,
     difficulty=1,
     minutes=10,
     fixed=[
-        ((np.array([2.0, 3.0]), np.array([-1000.0, 1000.0])), np.array([0.0, 0.0])),
+        ((np.array([2.0, 3.0, 4.0]), np.array([-1000.0, 0.0, 1000.0])), np.array([0.0, 0.75, 0.0])),
     ],
 )
 
 
 def scalar_case(rng, trial):
-    return (*one(rng, trial), float(rng.uniform(1.5, 3.0) * rng.choice([-1, 1])))
+    (A,) = one(rng, trial)
+    return (with_a_zero(rng, A) if trial == 2 else A), float(rng.uniform(1.5, 3.0) * rng.choice([-1, 1]))
 
 
 SCALAR = gradient(
@@ -161,12 +231,20 @@ SCALAR = gradient(
         Misconception(
             "A's own values came in. With c fixed, the slope does not depend on where A is.", lambda G, A, c: c * G * A
         ),
+        Misconception(
+            "The numbers are right, but you wrote them into G. It is not yours: whoever sent it may send it to others as well.",
+            lambda G, A, c: np.multiply(G, c, out=G),
+        ),
+        Misconception(
+            "You computed the result once more, from A. On the way back it is G that comes in.", lambda G, A, c: c * A
+        ),
     ],
     constants=("c",),
     name="scalar_multiply_backward",
     points=1,
     difficulty=1,
     minutes=5,
+    fixed=[((np.array([5.0, -7.0]), np.array([2.0, 3.0]), 0.0), np.array([0.0, 0.0]))],
 )
 
 DIVIDE = gradient(
@@ -174,7 +252,7 @@ DIVIDE = gradient(
     "Division",
     lambda A, B: A / B,
     ("A", "B"),
-    pair,
+    quotient_case,
     [
         Misconception(
             "B's gradient went down with B once; the denominator comes in squared.",
@@ -193,6 +271,14 @@ DIVIDE = gradient(
             lambda G, A, B: (G / B, -G / B**2),
         ),
         Misconception(
+            "You divided by A squared. What is squared is the denominator, which is B.",
+            lambda G, A, B: (G / B, -G * B / A**2),
+        ),
+        Misconception(
+            "A's gradient is right. From B's, the upstream gradient is missing: every operand gets its share of G.",
+            lambda G, A, B: (G / B, -A / B**2),
+        ),
+        Misconception(
             "You changed G in place. Whoever sent it, or the other operand, still needs it.",
             lambda G, A, B: (G.__itruediv__(B), -G * A / B),
         ),
@@ -205,9 +291,10 @@ DIVIDE = gradient(
 
 
 def power_case(rng, trial):
-    p = [2, 3, 0.5, -1, 1.5][trial % 5]
+    """A number below 0 only with a whole exponent, and 0 itself only where the power is smooth."""
+    p = [2, 3, 0.5, -1, 1.5, 1][trial % 6]
     (A,) = one(rng, trial)
-    return (A if p in (2, 3, -1) else np.abs(A)), p
+    return (with_a_zero(rng, A) if p in (1, 2, 3) else A if p == -1 else np.abs(A)), p
 
 
 POWER = gradient(
@@ -231,22 +318,41 @@ POWER = gradient(
             "You integrated: the exponent went up by one. A slope goes the other way.",
             lambda G, A, p: G * A ** (p + 1) / (p + 1) if p != -1 else G * np.log(np.abs(A)),
         ),
+        Misconception(
+            "You divided by A to lower the exponent. Where A is 0 that gives no number, although the slope of a square or a cube is a perfectly good one there.",
+            lambda G, A, p: np.zeros_like(G) if p == 0 else G * p * A**p / A,
+        ),
+        Misconception(
+            "One case is left: p = 0 where A is 0. The formula multiplies 0 by infinity there, and the product is no number. What does the graph of A⁰ look like?",
+            lambda G, A, p: G * p * A ** (p - 1),
+        ),
     ],
     constants=("p",),
     name="power_backward",
     points=2,
-    difficulty=1,
+    difficulty=2,
     minutes=10,
+    trials=6,
+    fixed=[((np.array([5.0, -7.0, -4.0]), np.array([-2.0, 0.0, 3.0]), 0), np.zeros(3))],
 )
 
 
 def reduction_case(rng, trial):
-    shape = sizes(rng, 3)
-    return normal(rng, *shape), [0, 1, 2, None, 1][trial % 5]
+    return normal(rng, *sizes(rng, 3)), [0, 1, None, -1, 2, -2][trial % 6]
+
+
+def square_reduction(rng):
+    """Where G fits into X in more than one way."""
+    return normal(rng, 3, 3, 3), 1
 
 
 def counted(X, axis):
     return X.size if axis is None else X.shape[axis]
+
+
+def put_back(G, axis):
+    """G with the axis that was reduced, now of size 1."""
+    return G if axis is None else np.expand_dims(G, axis)
 
 
 SUM = gradient(
@@ -262,9 +368,7 @@ SUM = gradient(
         ),
         Misconception(
             "You divided by the number of elements. That is a mean; a sum passes G on undivided.",
-            lambda G, X, axis: (
-                np.broadcast_to(G if axis is None else np.expand_dims(G, axis), X.shape) / counted(X, axis)
-            ),
+            lambda G, X, axis: np.broadcast_to(put_back(G, axis), X.shape) / counted(X, axis),
         ),
         Misconception(
             "The axis is back, but with size 1: G was not spread over the elements along it.",
@@ -272,7 +376,23 @@ SUM = gradient(
         ),
         Misconception(
             "X's own values came in. Every element counts once in a sum, whatever its value.",
-            lambda G, X, axis: X * (G if axis is None else np.expand_dims(G, axis)),
+            lambda G, X, axis: X * put_back(G, axis),
+        ),
+        Misconception(
+            "You spread G over X without putting the summed axis back. The axes are lined up from the right then, and G's meet the wrong ones of X.",
+            lambda G, X, axis: np.broadcast_to(G, X.shape).copy(),
+        ),
+        Misconception(
+            "You put the summed axis back at the end, whichever one it was. It belongs where it was taken away.",
+            lambda G, X, axis: np.broadcast_to(G[..., None], X.shape).copy(),
+        ),
+        Misconception(
+            "You summed once more, over G. On the way back a sum spreads out what it gets.",
+            lambda G, X, axis: np.sum(G, axis=axis),
+        ),
+        Misconception(
+            "You added up all of G. An element went into one total only, and hears from that one.",
+            lambda G, X, axis: np.full(X.shape, np.sum(G)),
         ),
     ],
     constants=("axis",),
@@ -280,6 +400,8 @@ SUM = gradient(
     points=2,
     difficulty=2,
     minutes=10,
+    trials=6,
+    square=square_reduction,
 )
 
 MEAN = gradient(
@@ -291,21 +413,33 @@ MEAN = gradient(
     [
         Misconception(
             "The division is missing: that is the gradient of a sum. Each element has only a share in the mean.",
-            lambda G, X, axis: np.broadcast_to(G if axis is None else np.expand_dims(G, axis), X.shape).copy(),
+            lambda G, X, axis: np.broadcast_to(put_back(G, axis), X.shape).copy(),
         ),
         Misconception(
             lambda G, X, axis: (
                 f"You divided by {X.size}, all elements of X. Divide by those that were averaged into one, here {counted(X, axis)}."
             ),
-            lambda G, X, axis: np.broadcast_to(G if axis is None else np.expand_dims(G, axis), X.shape) / X.size,
+            lambda G, X, axis: np.broadcast_to(put_back(G, axis), X.shape) / X.size,
         ),
         Misconception(
             "You divided by the size of the mean, not by how many elements were averaged into each of its entries.",
-            lambda G, X, axis: np.broadcast_to(G if axis is None else np.expand_dims(G, axis), X.shape) / np.size(G),
+            lambda G, X, axis: np.broadcast_to(put_back(G, axis), X.shape) / np.size(G),
         ),
         Misconception(
             "You took the mean of G. G is not averaged on the way back; each entry goes to the elements that it came from.",
             lambda G, X, axis: np.full(X.shape, np.mean(G)),
+        ),
+        Misconception(
+            "The share is right, but it is not spread over the elements that had it: the axis that was averaged has size 1.",
+            lambda G, X, axis: (np.reshape(G, (1,) * X.ndim) if axis is None else put_back(G, axis)) / counted(X, axis),
+        ),
+        Misconception(
+            "The share is right, but it went to the wrong elements: without the averaged axis in its place, G's axes meet the wrong ones of X.",
+            lambda G, X, axis: np.broadcast_to(G, X.shape) / counted(X, axis),
+        ),
+        Misconception(
+            "Axis 0 was taken for no axis at all: `if axis` is false for 0 as it is for None. Ask for None by its name.",
+            lambda G, X, axis: np.broadcast_to(put_back(G, axis), X.shape) / (counted(X, axis) if axis else X.size),
         ),
     ],
     constants=("axis",),
@@ -313,6 +447,8 @@ MEAN = gradient(
     points=2,
     difficulty=2,
     minutes=10,
+    trials=6,
+    square=square_reduction,
 )
 
 
@@ -340,6 +476,18 @@ RESHAPE = gradient(
             "You reversed the axes. A reshape moves no axis: the numbers keep their order and only the shape changes.",
             lambda G, X, shape: G.reshape(X.shape[::-1]).T,
         ),
+        Misconception(
+            "You transposed G. That moves its numbers to other places; a reshape leaves them in their order, on the way back too.",
+            lambda G, X, shape: G.T,
+        ),
+        Misconception(
+            "You laid G out as one row and left it there. What is still missing is X's shape.",
+            lambda G, X, shape: G.ravel(),
+        ),
+        Misconception(
+            "The numbers are right, but you reshaped G itself: the caller holds the same array, and now it has another shape.",
+            lambda G, X, shape: (G.resize(X.shape, refcheck=False), G)[1],
+        ),
     ],
     constants=("shape",),
     name="reshape_backward",
@@ -350,8 +498,8 @@ RESHAPE = gradient(
 
 
 def transpose_case(rng, trial):
-    axes = [(1, 2, 0), (2, 0, 1), (1, 2, 0), (0, 2, 1), (2, 0, 1)][trial % 5]
-    return normal(rng, *sizes(rng, 3)), axes
+    axes = [(1, 2, 0), (2, 0, 1), (1, 0), (-1, 0, 1), (2, 0, 3, 1), (0, 2, 1)][trial % 6]
+    return normal(rng, *sizes(rng, len(axes))), axes
 
 
 TRANSPOSE = gradient(
@@ -373,20 +521,37 @@ TRANSPOSE = gradient(
             "A reshape gives the right shape and puts the numbers in the wrong places. An axis has to be moved back, not relabelled.",
             lambda G, X, axes: G.reshape(X.shape),
         ),
+        Misconception(
+            "You returned G as it came. Its axes stand in the order of the result; X wants its own back.",
+            lambda G, X, axes: G,
+        ),
+        Misconception(
+            "Only the negative axes are left: -1 is the last axis, and for sorting it looks like the first.",
+            lambda G, X, axes: np.transpose(G, np.argsort(axes)),
+        ),
+        Misconception(
+            "You read the permutation backwards. That is not the way back: ask of each axis of X where it went.",
+            lambda G, X, axes: np.transpose(G, axes[::-1]),
+        ),
     ],
     constants=("axes",),
     name="transpose_backward",
     points=2,
     difficulty=2,
     minutes=15,
-    square=lambda rng: (normal(rng, 3, 3, 3), (1, 2, 0)),
+    trials=6,
 )
 
 
 def concat_case(rng, trial):
-    n, *widths = sizes(rng, 3)
-    axis = trial % 2
-    return tuple(normal(rng, n, w) if axis else normal(rng, w, n) for w in widths) + (axis,)
+    """Shapes that differ along the joined axis alone; three axes in the last trials."""
+    axis, ndim = [(0, 2), (1, 2), (-1, 2), (1, 3), (-3, 3)][trial % 5]
+    shape = [7, 3] if trial == 1 else list(sizes(rng, ndim))  # 7 rows: more than A has columns
+    operands = []
+    for length in rng.permutation([1, 4, 6])[:2].tolist():
+        shape[axis] = length
+        operands.append(normal(rng, *shape))
+    return *operands, axis
 
 
 def halves(G, A, B, axis):
@@ -413,8 +578,20 @@ CONCAT = gradient(
             lambda G, A, B, axis: tuple(np.split(G, [B.shape[axis]], axis))[::-1],
         ),
         Misconception(
-            "You cut along the other axis. The joined axis is the only one that grew.",
-            lambda G, A, B, axis: tuple(np.split(G, [A.shape[1 - axis] // 2], 1 - axis)),
+            "You took rows, whichever axis was joined. The joined axis is the only one that grew.",
+            lambda G, A, B, axis: (G[: len(A)], G[len(A) :]),
+        ),
+        Misconception(
+            "You took columns, whichever axis was joined. Cut along the axis that is asked for.",
+            lambda G, A, B, axis: (G[:, : A.shape[1]], G[:, A.shape[1] :]),
+        ),
+        Misconception(
+            "The place to cut is right, the axis is not: np.split cuts along axis 0 unless it is told another one.",
+            lambda G, A, B, axis: tuple(np.split(G, [A.shape[axis]])),
+        ),
+        Misconception(
+            "You cut at len(A), and that is how many rows A has. What counts is how far A goes along the joined axis.",
+            lambda G, A, B, axis: tuple(np.split(G, [len(A)], axis)),
         ),
     ],
     constants=("axis",),
@@ -456,12 +633,87 @@ MATMUL = gradient(
         Misconception(
             "The two gradients are exchanged: the first to be returned is A's.", lambda G, A, B: (A.T @ G, G @ B.T)
         ),
+        Misconception(
+            "dA is right. dB is the transpose of what you want: sum over the batch axis of A, and let the other two stand as they do in B.",
+            lambda G, A, B: (G @ B.T, G.T @ A),
+        ),
+        Misconception(
+            "dA is right. In dB the two factors stand in the wrong order: B had A on its left, and so has its gradient.",
+            lambda G, A, B: (G @ B.T, G @ A.T),
+        ),
+        Misconception(
+            "dA is right. In dB, A is not turned: the axis that meets G must be the one that they have in common.",
+            lambda G, A, B: (G @ B.T, A @ G),
+        ),
+        Misconception(
+            "dB is right. In dA, B is not turned: the axis that meets G must be the one that they have in common.",
+            lambda G, A, B: (G @ B, A.T @ G),
+        ),
+        Misconception(
+            "You averaged over the batch. Each row of A used B once, and every use counts in full; a mean is the business of a loss that takes one.",
+            lambda G, A, B: (G @ B.T, A.T @ G / len(A)),
+        ),
+        Misconception(
+            "Those are the operands, transposed. They still have to be multiplied by what arrives from above.",
+            lambda G, A, B: (B.T, A.T),
+        ),
     ],
     name="matmul_backward",
     points=3,
     difficulty=3,
     minutes=20,
     square=lambda rng: (normal(rng, 3, 3), normal(rng, 3, 3)),
+)
+
+
+def stack_case(rng, trial):
+    """A stack of matrices, and one that all of them are multiplied by."""
+    t, n, k, m = sizes(rng, 4)
+    return normal(rng, t, n, k), normal(rng, k, m)
+
+
+def turned(X):
+    """Each matrix of a stack, transposed."""
+    return np.swapaxes(X, -1, -2)
+
+
+STACK = gradient(
+    "4.12b",
+    "A stack of matrices",
+    lambda A, B: A @ B,
+    ("A", "B"),
+    stack_case,
+    [
+        Misconception(
+            "dB has an axis too many: one gradient for each matrix of the stack. There is one B, and it hears from all of them.",
+            lambda G, A, B: (G @ B.T, turned(A) @ G),
+        ),
+        Misconception(
+            "You averaged over the stack. B was used once for each matrix of it, and every use counts in full.",
+            lambda G, A, B: (G @ B.T, (turned(A) @ G).mean(axis=0)),
+        ),
+        Misconception(
+            "You summed the stack before multiplying. Then the rows of one matrix meet the gradients of another, with which they had nothing to do.",
+            lambda G, A, B: (G @ B.T, A.sum(axis=0).T @ G.sum(axis=0)),
+        ),
+        Misconception(
+            "Only one matrix of the stack was asked. All of them used B.",
+            lambda G, A, B: (G @ B.T, A[0].T @ G[0]),
+        ),
+        Misconception(
+            "A.T reverses all three axes, the stack's too. Each matrix is to be turned where it lies: its two axes, the last ones, change places.",
+            lambda G, A, B: (G @ B.T, (A.T @ G).sum(axis=0)),
+        ),
+        Misconception(
+            "dB has B's axes the other way round: the one that A and B had in common comes first.",
+            lambda G, A, B: (G @ B.T, (turned(G) @ A).sum(axis=0)),
+        ),
+    ],
+    name="stack_matmul_backward",
+    points=3,
+    difficulty=3,
+    minutes=15,
+    square=lambda rng: (normal(rng, 3, 3, 3), normal(rng, 3, 3)),
 )
 
 KINK = np.array([-2.0, 0.0, 3.0])
@@ -490,6 +742,26 @@ RELU = gradient(
             lambda G, X: np.maximum(X, 0),
         ),
         Misconception("The sides are exchanged: G passes where X was positive.", lambda G, X: G * (X < 0)),
+        Misconception(
+            "You multiplied by the output. What opens or shuts for G is a gate of ones and zeros: how large X was plays no part.",
+            lambda G, X: G * np.maximum(X, 0),
+        ),
+        Misconception(
+            "At X = 0 you chose ½, which is what a centred difference says there. It is no derivative either; this course's choice is 0.",
+            lambda G, X: G * np.heaviside(X, 0.5),
+        ),
+        Misconception(
+            "The numbers are right, but you wrote the zeros into G itself, and the caller has lost what stood there.",
+            lambda G, X: np.multiply(G, X > 0, out=G),
+        ),
+        Misconception(
+            "You returned the gate. It says where to let something through, and what is to come through is G.",
+            lambda G, X: 1.0 * (X > 0),
+        ),
+        Misconception(
+            "For negative X you sent G back with its sign turned. There the result does not move at all, in either direction.",
+            lambda G, X: G * np.sign(X),
+        ),
     ],
     name="relu_backward",
     points=1,
@@ -498,12 +770,19 @@ RELU = gradient(
     fixed=[((np.array([5.0, -7.0, -4.0]), KINK), np.array([0.0, 0.0, -4.0]))],
 )
 
+
+def leaky_case(rng, trial):
+    """The usual slopes, one above 1, and one that turns the sign."""
+    usual = float(rng.uniform(0.05, 0.3))
+    return *one(rng, trial), [usual, usual, 1.7, -0.6, usual][trial % 5]
+
+
 LEAKY = gradient(
     "4.14",
     "Leaky ReLU",
     lambda X, alpha: np.where(X > 0, X, alpha * X),
     ("X",),
-    lambda rng, trial: (*one(rng, trial), float(rng.uniform(0.05, 0.3))),
+    leaky_case,
     [
         Misconception(
             "At X = 0 you chose 1. There is no derivative there, so a choice is made, and this course's is α.",
@@ -525,6 +804,30 @@ LEAKY = gradient(
             "The mask was made from G. What decides is the sign of X.",
             lambda G, X, alpha: G * np.where(G > 0, 1, alpha),
         ),
+        Misconception(
+            "You told the sides apart by the output. With a negative α both sides come out positive; only X knows on which it was.",
+            lambda G, X, alpha: G * np.where(np.where(X > 0, X, alpha * X) > 0, 1, alpha),
+        ),
+        Misconception(
+            "You took the larger of X and α·X for the function. With α above 1 the larger one is on the wrong side; the contract speaks of the sign of X.",
+            lambda G, X, alpha: G * np.where(alpha * X < X, 1, alpha),
+        ),
+        Misconception(
+            "At X = 0 you chose the middle between α and 1, as a centred difference does. This course's choice is α.",
+            lambda G, X, alpha: G * np.where(X == 0, (1 + alpha) / 2, np.where(X > 0, 1, alpha)),
+        ),
+        Misconception(
+            "The numbers are right, but you scaled them in G itself: it belongs to the caller.",
+            lambda G, X, alpha: np.multiply(G, alpha, out=G, where=X <= 0),
+        ),
+        Misconception(
+            "You returned the two slopes. They are there to multiply what arrives from above.",
+            lambda G, X, alpha: np.where(X > 0, 1, alpha),
+        ),
+        Misconception(
+            "You multiplied by the output. A straight line has the same slope everywhere: how far from 0 X was plays no part.",
+            lambda G, X, alpha: G * np.where(X > 0, X, alpha * X),
+        ),
     ],
     constants=("alpha",),
     name="leaky_relu_backward",
@@ -541,9 +844,15 @@ LEAKY = gradient(
 def stretched(rng, trial):
     """G, and the shape of an operand that broadcasting stretched to G's."""
     a, b, c = sizes(rng, 3)
-    whole, shape = [((a, b), (a, 1)), ((a, b, c), (c,)), ((a, b, c), (1, c)), ((a, b, c), (b, 1)), ((a, b), ())][
-        trial % 5
+    cases = [
+        ((a, b), (a, 1)),
+        ((a, b, c), (c,)),
+        ((a, b, c), (1, c)),
+        ((a, b, c), (b, 1)),
+        ((a, b), ()),
+        ((a, b, c), (a, 1, c)),
     ]
+    whole, shape = cases[trial % 6]
     G = upstream(rng, np.empty(whole, np.float32 if trial == 1 else np.float64))
     return G, shape
 
@@ -579,6 +888,21 @@ def picked(G, shape):
     return G[tuple(slice(0, 1) if n == 1 else slice(None) for n in shape)]
 
 
+def from_the_left(G, shape):
+    """Size 1 looked for in the axes of G while the leading ones are still there."""
+    lead = G.ndim - len(shape)
+    for i, n in enumerate(shape):
+        if n == 1:
+            G = G.sum(axis=i, keepdims=True)
+    return G.sum(axis=tuple(range(lead)))
+
+
+def from_the_wrong_end(G, shape):
+    while G.ndim > len(shape):
+        G = G.sum(axis=-1)
+    return G.sum(axis=tuple(i for i, n in enumerate(shape) if n == 1), keepdims=True)
+
+
 UNBROADCAST = Task(
     id="4.15",
     title="Broadcasting undone",
@@ -608,8 +932,24 @@ UNBROADCAST = Task(
             axis_lost,
         ),
         Misconception("You picked one of the copies. All of them reach the loss: add them up.", picked),
+        Misconception(
+            "You added up all of G. Only the copies of one and the same element belong together.",
+            lambda G, shape: np.full(shape, G.sum()),
+        ),
+        Misconception(
+            "You looked for the axes of size 1 while the leading axes were still there, so you met the wrong ones: two shapes are lined up from the right.",
+            from_the_left,
+        ),
+        Misconception(
+            "You took the surplus axes away at the right end. Shapes are lined up there; what is added, is added at the left.",
+            from_the_wrong_end,
+        ),
     ],
-    fixed=[((np.arange(6.0).reshape(2, 3), (2, 3)), np.arange(6.0).reshape(2, 3))],
+    trials=6,
+    fixed=[
+        ((np.arange(6.0).reshape(2, 3), (2, 3)), np.arange(6.0).reshape(2, 3)),
+        ((np.arange(6.0).reshape(2, 1, 3), (1, 3)), np.array([[3.0, 5.0, 7.0]])),
+    ],
     returns=("dX",),
 )
 
@@ -627,6 +967,7 @@ TASKS = [
     TRANSPOSE,
     CONCAT,
     MATMUL,
+    STACK,
     RELU,
     LEAKY,
     UNBROADCAST,
