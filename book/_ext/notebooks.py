@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import jupytext
+from myst_nb.core import render
 from nbformat.v4 import new_markdown_cell
 from sphinx.util import logging
 
@@ -84,6 +85,25 @@ def address(match, app, page):
     return f"{path.removesuffix('.md')}.{'ipynb' if is_notebook else 'html'}"
 
 
+def merged(outputs):
+    """What a cell printed, as one stream for each name, where the first of it stood.
+
+    MyST-NB's own function ends each piece with a line break; a kernel on a busy machine cuts pieces inside a line.
+    """
+    streams, kept = {}, []
+    for output in outputs:
+        if output["output_type"] == "stream" and output["name"] in streams:
+            streams[output["name"]]["text"] += output["text"]
+            continue
+        kept.append(output)
+        if output["output_type"] == "stream":
+            streams[output["name"]] = output
+    for stream in streams.values():
+        stream["text"] = stream["text"].rstrip() + "\n"
+    return kept
+
+
 def setup(app):
+    render.coalesce_streams = merged
     app.connect("html-page-context", add)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

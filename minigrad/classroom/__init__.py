@@ -26,6 +26,10 @@ def check(id: str, answer, seed: int | None = None) -> Verdict:
 
     The cases are drawn anew each time; a verdict names its `seed`, with which the same ones come again.  With
     MINIGRAD_STRICT=1 in the environment a failed check raises CheckFailed.  ValueError if there is no such task.
+
+    >>> check("4.2", lambda G, A, B: (G * A, G * B), seed=0).says
+    ✘ 4.2 Element-wise multiplication, 0 of 1 point...
+    'Each operand got its own value as the factor. How fast a product moves with A is decided by the other factor.'
     """
     verdict = judge(find(id), answer, secrets.randbelow(10_000) if seed is None else seed)
     _verdicts[id] = verdict

@@ -212,7 +212,7 @@ def diagnosis(
             best, explained = misconception, n
     if best is None:
         return None, ""
-    case = next(case for case, done in pairs if explains(task, best, [(case, done)]))
+    case = told[0] if told[1].error is None else next(c for c, done in pairs if explains(task, best, [(c, done)]))
     return best, best.sentence(case.args)
 
 
