@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +18,8 @@ class TookTooLong(BaseException):
 @contextmanager
 def time_limit(seconds: float = SECONDS) -> Iterator[None]:
     """TookTooLong after `seconds`.  Without limit on Windows, in the browser, and outside the main thread."""
-    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+    can_ring = hasattr(signal, "setitimer") and sys.platform != "emscripten"
+    if not can_ring or threading.current_thread() is not threading.main_thread():
         yield
         return
 
