@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib
 import re
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from minigrad import classroom
 from minigrad.classroom import check, passed, progress
+from minigrad.classroom.compare import difference
 from minigrad.classroom.judge import judge
 from minigrad.classroom.limits import TookTooLong, time_limit
 from minigrad.classroom.tasks import find
@@ -165,3 +167,46 @@ def test_what_a_student_wrote_is_text_in_html():
 def test_a_task_that_does_not_exist(id, message):
     with pytest.raises(ValueError, match=message):
         check(id, right)
+
+
+@pytest.mark.parametrize(
+    "expected, got, message",
+    [
+        ([1.0], None, r"x is None\. Does the function end"),
+        ([1.0], 3.0, "a sequence of 1"),
+        ([1.0], [1.0, 2.0], "has 2 elements; it should have 1"),
+        ([1.0, 2.0], [1.0, 3.0], r"x\[1\] is 3; it should be 2"),
+        ({"a": 1.0}, [1.0], "it should be a dictionary"),
+        ({"a": 1.0, "b": 2.0}, {"a": 1.0, "c": 0.0}, "lacks 'b' and has 'c' too many"),
+        ({"a": 1.0}, {"a": 2.0}, r"x\['a'\] is 2; it should be 1"),
+        (1.0, "one", "x is 'one'; it should be a number"),
+        ("right", "left", "x is 'left'; it should be 'right'"),
+        (1.0, 1.00001, "x is 1.00001; it should be 1"),
+    ],
+)
+def test_differences_of_other_values(expected, got, message):
+    assert re.search(message, difference("x", expected, got, 1e-6))
+    assert difference("x", expected, expected, 1e-6) is None
+
+
+def test_in_a_notebook_a_verdict_is_html(monkeypatch):
+    """Shown once, also where the check is not the last line of its cell."""
+    IPython = pytest.importorskip("IPython")
+    shown = []
+    monkeypatch.setattr(IPython, "get_ipython", lambda: object())
+    monkeypatch.setattr("IPython.display.display", lambda data, raw: shown.append(data))
+    verdict = check("4.12", right)
+    verdict._ipython_display_()
+    assert [set(data) for data in shown] == [{"text/plain", "text/html"}]
+    assert "<strong>✔ 4.12 Matrix multiplication, 3 points</strong>" in shown[0]["text/html"]
+
+
+def test_a_set_that_does_not_exist():
+    with pytest.raises(ValueError, match="There is no set 99; there are 02, 03"):
+        progress("99")
+    assert "Nothing was checked yet" in progress()._repr_html_()
+
+
+def test_a_task_says_what_is_right_or_judges():
+    with pytest.raises(TypeError, match=r"task 4.12: give expect.* or accept"):
+        replace(find("4.12"), expect=None)

@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("jupytext", reason="the book's requirements are not installed")
 
 import nbformat
+import numpy as np
 
 from minigrad.classroom import notebooks
 from minigrad.classroom.judge import judge
@@ -68,6 +69,30 @@ def test_an_unwritten_answer_scores_nothing(task):
 
     verdict = judge(task, stub, 0)
     assert not verdict and verdict.points == 0 and "not written yet" in verdict.problem and not verdict.says
+
+
+RUBBISH = [
+    None,
+    3,
+    "x",
+    [],
+    (),
+    {},
+    [[]],
+    [1.5, "y"],
+    np.zeros(0),
+    np.full((2, 2), np.nan),
+    object(),
+    lambda *args: None,
+]
+
+
+@for_each_task
+def test_rubbish_is_answered_with_words(task):
+    """A check that itself falls over what a student returns, or lets nothing pass for something."""
+    for value in RUBBISH:
+        verdict = judge(task, lambda *args, value=value, **kwargs: value, 0)
+        assert not verdict and verdict.problem and repr(verdict)
 
 
 @for_each_task
@@ -169,3 +194,19 @@ def test_an_exercise_gives_no_answer_away():
         exercise = exercise_of(solution_of(source_of(number)))
         assert "BEGIN SOLUTION" not in nbformat.writes(exercise)
         assert not any(cell.get("outputs") for cell in exercise.cells)
+
+
+def test_notebooks_are_made_from_their_source(tmp_path, monkeypatch, capsys):
+    """What `make exercises` does, for one set."""
+    source = tmp_path / "solutions" / source_of("02").name
+    source.parent.mkdir()
+    source.write_text(source_of("02").read_text(encoding="utf-8"), encoding="utf-8")
+    monkeypatch.setattr("sys.argv", ["notebooks", str(source.parent), str(tmp_path), "--set", "02"])
+    notebooks.main()
+    assert capsys.readouterr().out.startswith("02-gradient-checking: 5 tasks")
+    made = nbformat.read(source.with_suffix(".ipynb"), 4)
+    assert any("✔ 2.1" in str(cell.get("outputs")) for cell in made.cells)
+    assert not any(cell.get("outputs") for cell in nbformat.read(tmp_path / f"{source.stem}.ipynb", 4).cells)
+    source.write_text(source.read_text(encoding="utf-8").replace('check("2.1"', 'print("2.1"'), encoding="utf-8")
+    with pytest.raises(SystemExit, match="without a check.*2.1"):
+        notebooks.main()

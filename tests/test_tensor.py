@@ -330,3 +330,8 @@ def test_a_graph_leaves_no_garbage():
         assert gc.collect() == 0
     finally:
         gc.enable()
+
+
+def test_nodes_in_a_debugger():
+    x = Tensor([1.0], requires_grad=True, name="x")
+    assert (repr(x.node), repr((x * x).node)) == ("<leaf x (1,)>", "<node tensor_mul (1,)>")
