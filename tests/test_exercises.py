@@ -144,7 +144,7 @@ def test_ids_and_names_are_unique():
 @for_each_task
 def test_no_false_alarm_over_many_seeds(task):
     for answer in [solutions(task.set)[task.name], *variants(task.set)[task.id]]:
-        assert not seen(task, answer, MANY if task.minutes < 25 else range(20))
+        assert not seen(task, answer, MANY if task.minutes < 25 else MANY[:20])
 
 
 @pytest.mark.slow
@@ -153,7 +153,7 @@ def test_every_misconception_is_named_over_many_seeds(capsys):
     for task in TASKS:
         caught = named = 0
         for m in task.misconceptions:
-            verdicts = [judge(task, m.answer, seed) for seed in range(100, 130)]
+            verdicts = [judge(task, m.answer, seed) for seed in range(100, 106)]
             caught += not any(v.passed for v in verdicts)
             named += all(v.misconception is m for v in verdicts)
         rows.append(f"{task.id:6} {task.title:40} {len(task.misconceptions):3} {caught:3} {named:3}")
