@@ -119,7 +119,9 @@ def survives(source: str, shell) -> bool:
 def test_a_check_sees_a_flipped_sign(page, monkeypatch, capfd):
     """A check that passes whatever the formula says."""
     from IPython.core.interactiveshell import InteractiveShell
+    from matplotlib import pyplot
 
+    pyplot.close("all")  # the figures of the page before: many pages' would be too many, with a warning
     monkeypatch.chdir(page.parent)
     monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     InteractiveShell.clear_instance()
