@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -26,8 +26,7 @@ SEEDS = range(3)
 MANY = range(200)
 
 
-def source_of(number: str) -> Path:
-    return ROOT / "solutions" / f"{number}-{SETS[number][0]}.md"
+source_of = partial(notebooks.source_of, ROOT / "solutions")
 
 
 @cache

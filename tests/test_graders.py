@@ -7,14 +7,16 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
 import nbformat
 import pytest
 
+from minigrad.classroom import notebooks
 from minigrad.classroom.notebooks import CHECK, exercise_of, slug, solution_of, write
-from minigrad.classroom.tasks import SETS, tasks_of
+from minigrad.classroom.tasks import SETS, find, tasks_of
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent
@@ -22,8 +24,7 @@ NBGRADER = ROOT / ".venv-nbgrader/bin"
 STRICT = os.environ | {"MINIGRAD_STRICT": "1", "MINIGRAD_STATIC": "1", "PYTHONWARNINGS": "ignore"}
 
 
-def source_of(number: str) -> Path:
-    return ROOT / "solutions" / f"{number}-{SETS[number][0]}.md"
+source_of = partial(notebooks.source_of, ROOT / "solutions")
 
 
 def submission(number: str, solved: set[str]) -> nbformat.NotebookNode:
@@ -91,14 +92,10 @@ def by_nbval(path: Path) -> dict[str, int]:
     sources = [c.source for c in nbformat.read(path, 4).cells if c.cell_type == "code"]
     for n, source in enumerate(sources):
         if match := CHECK.search(source):
-            scores[match[1]] = 0 if n in failed else find_points(match[1])
+            scores[match[1]] = 0 if n in failed else find(match[1]).points
             failed.discard(n)
     assert not failed, [sources[n] for n in failed]
     return scores
-
-
-def find_points(id: str) -> int:
-    return tasks_of(f"{int(id.split('.')[0]):02}")[id].points
 
 
 @pytest.mark.parametrize("number", SETS)

@@ -78,10 +78,8 @@ def outcome(task: Task, answer, args: tuple) -> Outcome:
         with time_limit(), warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             value = task.probe(answer, *mine)
-    except (KeyboardInterrupt, SystemExit) as error:
-        if isinstance(error, KeyboardInterrupt):
-            raise
-        return Outcome(error=error)
+    except KeyboardInterrupt:
+        raise
     except BaseException as error:
         return Outcome(error=error)
     changed = tuple(

@@ -27,6 +27,11 @@ CHECK = re.compile(r'^check\("([^"]+)"', re.MULTILINE)
 KERNEL = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
 
 
+def source_of(folder: Path, number: str) -> Path:
+    """Where the source of a set stands in the folder of the solutions."""
+    return folder / f"{number}-{SETS[number][0]}.md"
+
+
 def solution_of(source: Path) -> NotebookNode:
     """The notebook of a source, not executed yet."""
     read = jupytext.read(source)
@@ -114,7 +119,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", choices=SETS, help="one or more sets, instead of all")
     asked = parser.parse_args()
     for number in asked.set or SETS:
-        source = asked.solutions / f"{number}-{SETS[number][0]}.md"
+        source = source_of(asked.solutions, number)
         solution = solution_of(source)
         if left := missing(solution, number):
             raise SystemExit(f"{source}: tasks without a check, or checks without a task: {', '.join(sorted(left))}")

@@ -139,6 +139,11 @@ def upstream(rng: np.random.Generator, result: np.ndarray) -> np.ndarray:
     return (rng.uniform(0.5, 1.5, result.shape) * rng.choice([-1, 1], result.shape)).astype(result.dtype)
 
 
+def normal(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    """An operand of this shape: both signs, nothing near 0."""
+    return np.asarray(rng.uniform(0.5, 2.0, shape) * rng.choice([-1, 1], shape))
+
+
 def sizes(rng: np.random.Generator, n: int) -> tuple[int, ...]:
     """n sizes of axes: distinct primes, so that no mistake in the order of axes fits by chance.
 

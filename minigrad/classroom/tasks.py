@@ -37,8 +37,8 @@ def find(id: str) -> Task:
     ValueError: There is no task 4.99. Did you mean 4.9?
     """
     number = f"{id.split('.')[0]:0>2}"
-    known = tasks_of(number) if number in SETS else {id: None for name in SETS for id in tasks_of(name)}
-    if id not in known or known[id] is None:
+    known = tasks_of(number) if number in SETS else dict(item for name in SETS for item in tasks_of(name).items())
+    if id not in known:
         near = get_close_matches(id, known, 1)
         raise ValueError(
             f"There is no task {id}." + (f" Did you mean {near[0]}?" if near else f" There are {', '.join(known)}.")

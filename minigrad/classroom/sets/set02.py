@@ -10,12 +10,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from ..task import Misconception, Task, sizes, upstream
-
-
-def normal(rng: np.random.Generator, *shape: int) -> np.ndarray:
-    """Both signs, nothing near 0."""
-    return rng.uniform(0.5, 2.0, shape) * rng.choice([-1, 1], shape)
+from ..task import Misconception, Task, normal, sizes, upstream
 
 
 def with_function(answer, f, *args):

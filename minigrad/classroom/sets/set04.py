@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..task import Misconception, Task, gradient, sizes, upstream
-
-
-def normal(rng: np.random.Generator, *shape: int) -> np.ndarray:
-    """Both signs, nothing near 0."""
-    return rng.uniform(0.5, 2.0, shape) * rng.choice([-1, 1], shape)
+from ..task import Misconception, Task, gradient, normal, sizes, upstream
 
 
 def with_a_zero(rng: np.random.Generator, X: np.ndarray) -> np.ndarray:

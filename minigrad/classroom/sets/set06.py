@@ -5,12 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..numeric import pulled_back
-from ..task import Misconception, Task, gradient, sizes, upstream
-
-
-def normal(rng: np.random.Generator, *shape: int) -> np.ndarray:
-    """Both signs, nothing near 0."""
-    return rng.uniform(0.5, 2.0, shape) * rng.choice([-1, 1], shape)
+from ..task import Misconception, Task, gradient, normal, sizes, upstream
 
 
 def but(right: type, **methods) -> type:

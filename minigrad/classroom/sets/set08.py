@@ -13,12 +13,7 @@ from functools import cache
 import numpy as np
 
 from ..numeric import pulled_back
-from ..task import Misconception, Task, sizes, upstream
-
-
-def normal(rng: np.random.Generator, *shape: int) -> np.ndarray:
-    """Both signs, nothing near 0."""
-    return np.asarray(rng.uniform(0.5, 2.0, shape) * rng.choice([-1, 1], shape))
+from ..task import Misconception, Task, normal, sizes, upstream
 
 
 class Plain(np.ndarray):
