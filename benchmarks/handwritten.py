@@ -11,9 +11,11 @@ from workloads import Arrays, Workload
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
-    """1 / (1 + e^−x) as e^min(x, 0) / (1 + e^−|x|), which can't overflow."""
-    y = np.exp(np.minimum(x, 0))
-    y /= 1 + np.exp(-np.abs(x))
+    """1 / (1 + e^−x) with e = e^−|x|, which can't overflow: 1 / (1 + e) above 0, e / (1 + e) below."""
+    e = np.exp(-np.abs(x))
+    y = np.maximum(e, np.sign(x))
+    e += 1
+    y /= e
     return y
 
 

@@ -142,12 +142,10 @@ def sweep(root: Node | Leaf, seed, wanted: Collection = (), retain: bool = False
     """
     if root.op is None:
         return {root: seed.copy()}
-    waiting, owned, found = {root: seed}, set(), {}
-    heap = [(root.age, root)]
+    waiting, owned, found, heap = {}, set(), {}, []
+    node, g = root, seed
     oldest = max(node.age for node in wanted) if wanted else 0
-    while heap:
-        node = heappop(heap)[1]
-        g = waiting.pop(node)
+    while True:
         op, saved, parents = node.op, node.saved, node.parents
         if wanted and node in wanted:
             found[node] = g.copy()
@@ -158,6 +156,9 @@ def sweep(root: Node | Leaf, seed, wanted: Collection = (), retain: bool = False
         if lift:
             saved = lift_saved(node, lift)
         n = len(saved)
+        near = near_g = (
+            None  # an operand that waits outside heap and dictionary: mostly it is next, and 0.2 µs are saved
+        )
         for i, rule in op.rules:
             parent = parents[i]
             if parent is None or (wanted and parent.age > oldest):
@@ -175,11 +176,15 @@ def sweep(root: Node | Leaf, seed, wanted: Collection = (), retain: bool = False
                     observer.contributed(node, i, g, d)
             total = waiting.get(parent)
             if total is None:
-                if parent.op is not None:  # the first contribution is borrowed
+                if parent.op is None:  # a leaf's gradient shares memory with nothing
+                    waiting[parent] = d.copy() if lift or (type(d) is ndarray and lent(d, g)) else d
+                elif near is None:  # the first contribution is borrowed
+                    near, near_g = parent, d
+                elif near is parent:
+                    near_g = near_g + d
+                else:
                     heappush(heap, (parent.age, parent))
-                elif lift or (type(d) is ndarray and lent(d, g)):
-                    d = d.copy()  # but a leaf's gradient shares memory with nothing
-                waiting[parent] = d
+                    waiting[parent] = d
             elif parent in owned:  # from the third on, add in place
                 total += d
                 waiting[parent] = total
@@ -193,6 +198,16 @@ def sweep(root: Node | Leaf, seed, wanted: Collection = (), retain: bool = False
                     observer.freed(node)
             node.saved = None
             node.parents = ()
+        if near is not None:
+            if not heap or near.age < heap[0][0]:
+                node, g = near, near_g
+                continue
+            heappush(heap, (near.age, near))
+            waiting[near] = near_g
+        if not heap:
+            break
+        node = heappop(heap)[1]
+        g = waiting.pop(node)
     return found | {node: waiting[node] for node in wanted if node in waiting} if wanted else waiting
 
 

