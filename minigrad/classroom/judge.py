@@ -7,21 +7,19 @@ task's misconceptions gives for the same arguments: whoever gives the same wrong
 from __future__ import annotations
 
 import copy
-import linecache
-import traceback
-import warnings
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .compare import difference
 from .limits import SECONDS, TookTooLong, time_limit
+from .sealed.attempt import Failure, Outcome, attempt
 from .task import Misconception, Task
 from .verdict import Verdict
 
-HERE = str(Path(__file__).parent.parent)  # the package: whose line failed is not our line
+Asked = Callable[[tuple], Outcome]  # what an answer does with the arguments of a case, wherever it lives
+ENDED = {"TookTooLong", "Died"}  # after these there is nobody to ask about the next case
 
 
 class Case(NamedTuple):
@@ -30,39 +28,36 @@ class Case(NamedTuple):
     stated: bool = False  # by the contract, and not found by the task's own oracle
 
 
-class Outcome(NamedTuple):
-    """What an answer did with one case: a value or an error, and the names of the arguments that it changed."""
-
-    value: Any = None
-    error: BaseException | None = None
-    changed: tuple[str, ...] = ()
-    shares: tuple[str, ...] = ()
-
-
 def judge(task: Task, answer, seed: int) -> Verdict:
     """The verdict on `answer`, by the cases that `seed` draws."""
-    cases = list(cases_of(task, seed))
+    return judged(task, lambda args: outcome(task, answer, args), seed)
+
+
+def judged(task: Task, ask: Asked, seed: int, reference: Callable | None = None) -> Verdict:
+    """The verdict on an answer that `ask` asks; `reference(*args)` says what is right in the place of the task's own oracle."""
+    cases = list(cases_of(task, seed, reference))
     outcomes: list[Outcome] = []
     for case in cases:
-        outcomes.append(outcome(task, answer, case.args))
-        if isinstance(outcomes[-1].error, TookTooLong):
+        outcomes.append(ask(case.args))
+        if outcomes[-1].failure and outcomes[-1].failure.kind in ENDED:
             break
     remarks = sorted(
         {f"{name}: fine here, and a trap where somebody changes one of the two." for o in outcomes for name in o.shares}
     )
     for case, done in zip(cases, outcomes, strict=False):
         if problem := problem_of(task, case, done):
-            unwritten = isinstance(done.error, NotImplementedError)
-            mistake, says = (None, "") if unwritten else diagnosis(task, answer, cases, outcomes, (case, done), seed)
-            return Verdict(task, False, problem, mistake, says, tried(task, case), seed)
+            unwritten = done.failure is not None and done.failure.kind == "NotImplementedError"
+            mistake, says = (None, "") if unwritten else diagnosis(task, ask, cases, outcomes, (case, done), seed)
+            return Verdict(task, False, problem, mistake, says, tried(task, case), seed, failure=done.failure)
     return Verdict(task, True, remarks=tuple(remarks), seed=seed)
 
 
-def cases_of(task: Task, seed: int) -> Iterator[Case]:
+def cases_of(task: Task, seed: int, reference: Callable | None = None) -> Iterator[Case]:
     rng = np.random.default_rng([seed, sum(task.id.encode())])
+    expect = task.expect and (reference or task.expect)
     for trial in range(task.trials):
         args = task.draw(rng, trial)
-        yield Case(args, task.expect(*copied(args)) if task.expect else None)
+        yield Case(args, expect(*copied(args)) if expect else None)
     for args, expected in task.fixed:
         yield Case(args, expected, stated=True)
 
@@ -72,48 +67,21 @@ def copied(args: tuple) -> tuple:
 
 
 def outcome(task: Task, answer, args: tuple) -> Outcome:
-    """Call the answer with copies, within the time limit, its warnings unseen."""
-    mine = copied(args)
+    """Ask an answer that lives in this process, within the time limit."""
     try:
-        with time_limit(), warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
-            value = task.probe(answer, *mine)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        return Outcome(error=error)
-    changed = tuple(
-        name for name, before, after in zip(task.takes, args, mine, strict=False) if not same(before, after)
-    )
-    parts = zip(task.returns, value if isinstance(value, tuple) else (value,), strict=False)
-    shares = tuple(
-        f"{part} shares its memory with {name}"
-        for part, array in parts
-        for name, x in zip(task.takes, mine, strict=False)
-        if isinstance(array, np.ndarray) and isinstance(x, np.ndarray) and np.may_share_memory(array, x)
-    )
-    return Outcome(value, None, changed, shares)
-
-
-def same(before, after) -> bool:
-    """Whether an argument is as it was: arrays by their elements, containers by theirs; other objects are not looked into."""
-    if isinstance(before, np.ndarray):
-        return (
-            before.shape == after.shape
-            and before.dtype == after.dtype
-            and np.array_equal(before, after, equal_nan=before.dtype.kind == "f")
-        )
-    if isinstance(before, (list, tuple)):
-        return len(before) == len(after) and all(map(same, before, after))
-    if isinstance(before, dict):
-        return list(before) == list(after) and all(map(same, before.values(), after.values()))
-    return not isinstance(before, (int, float, str, set)) or before == after
+        with time_limit():
+            done = attempt(task.probe, answer, args, task.takes, task.returns)
+    except TookTooLong:  # the alarm rang just after the answer had come
+        return Outcome(failure=Failure("TookTooLong"))
+    if done.failure and done.failure.kind == "KeyboardInterrupt":
+        raise KeyboardInterrupt
+    return done
 
 
 def problem_of(task: Task, case: Case, done: Outcome) -> str | None:
     """What is wrong with one outcome, in the student's terms."""
-    if done.error is not None:
-        return told_error(task, done.error)
+    if done.failure is not None:
+        return told_failure(task, done.failure)
     if task.accept:
         problem = (
             f"{task.name} returned nothing. Does it end with `return`?"
@@ -151,18 +119,16 @@ def parts_of(task: Task, case: Case, value) -> Iterator[tuple[str | None, Any, A
         yield difference(name, right, got, task.tolerance, like and (like, arguments[like]), source), got, right
 
 
-def told_error(task: Task, error: BaseException) -> str:
-    if isinstance(error, NotImplementedError):
+def told_failure(task: Task, failure: Failure) -> str:
+    if failure.kind == "NotImplementedError":
         return f"{task.name} is not written yet."
-    if isinstance(error, TookTooLong):
+    if failure.kind == "TookTooLong":
         return f"{task.name} took more than {SECONDS} seconds. Does a loop never end?"
-    where = ""
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if not frame.filename.startswith(HERE) and str(np.__file__).removesuffix("__init__.py") not in frame.filename:
-            line = (frame.line or linecache.getline(frame.filename, frame.lineno or 0)).strip()
-            where = f" In line {frame.lineno} of its cell: {line}" if line else ""
-            break
-    return f"{task.name} raised {type(error).__name__}: {str(error).splitlines()[0].rstrip('.') if str(error) else 'without a word'}.{where}"
+    if failure.kind == "Died":
+        return f"{task.name} {failure.message}."
+    message = failure.message.splitlines()[0].rstrip(".") if failure.message else "without a word"
+    where = f" In line {failure.line} of its cell: {failure.text}" if failure.text else ""
+    return f"{task.name} raised {failure.kind}: {message}.{where}"
 
 
 def tried(task: Task, case: Case) -> str:
@@ -189,7 +155,7 @@ def short(x) -> str:
 
 
 def diagnosis(
-    task: Task, answer, cases: list[Case], outcomes: list[Outcome], told: tuple[Case, Outcome], seed: int
+    task: Task, ask: Asked, cases: list[Case], outcomes: list[Outcome], told: tuple[Case, Outcome], seed: int
 ) -> tuple[Misconception | None, str]:
     """The misconception that explains most of the answer's wrong parts, and its sentence; None if none does.
 
@@ -197,20 +163,21 @@ def diagnosis(
     Where the answer failed with an error, square cases are tried besides: on them most wrong products exist.
     """
     pairs = list(zip(cases, outcomes, strict=False))
-    if task.square and any(o.error is not None for o in outcomes):
+    failures = [o.failure for o in outcomes if o.failure is not None]
+    if task.square and failures and not ENDED & {failure.kind for failure in failures}:
         rng = np.random.default_rng(seed)
         more = [Case(args, task.expect(*copied(args))) for args in (task.square(rng) for _ in range(3))]
-        pairs += [(case, outcome(task, answer, case.args)) for case in more]
-    pairs = [(case, done) for case, done in pairs if done.error is None]
+        pairs += [(case, ask(case.args)) for case in more]
+    pairs = [(case, done) for case, done in pairs if done.failure is None]
     best, explained = None, 0
     for misconception in task.misconceptions:
-        if told[1].error is None and not explains(task, misconception, [told]):
+        if told[1].failure is None and not explains(task, misconception, [told]):
             continue
         if (n := explains(task, misconception, pairs)) > explained:
             best, explained = misconception, n
     if best is None:
         return None, ""
-    case = told[0] if told[1].error is None else next(c for c, done in pairs if explains(task, best, [(c, done)]))
+    case = told[0] if told[1].failure is None else next(c for c, done in pairs if explains(task, best, [(c, done)]))
     return best, best.sentence(case.args)
 
 
@@ -219,7 +186,7 @@ def explains(task: Task, misconception: Misconception, pairs: list[tuple[Case, O
     explained = 0
     for case, done in pairs:
         wrong = outcome(task, misconception.answer, case.args)
-        if wrong.error is not None:
+        if wrong.failure is not None:
             continue
         if task.accept or not task.returns:
             right = problem_of(task, case, wrong) is None

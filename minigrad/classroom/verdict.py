@@ -8,6 +8,7 @@ from textwrap import fill
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .sealed.attempt import Failure
     from .task import Misconception, Task
 
 GREEN, RED = "#00705a", "#b04a00"  # the book's own, safe for colour-blind readers
@@ -34,6 +35,7 @@ class Verdict:
     tried: str = ""
     seed: int | None = None
     remarks: tuple[str, ...] = ()
+    failure: Failure | None = None  # where it ended with an error
 
     @property
     def points(self) -> int:

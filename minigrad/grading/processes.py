@@ -1,0 +1,271 @@
+"""The grader's end of the student's process: start one, talk to it, make an end of it.
+
+Nothing here runs what the other side sends, or waits for it longer than it was told to.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+SEALED = Path(__file__).parent.parent / "classroom/sealed"
+SIZE = 4
+LONGEST_MESSAGE = 48 << 20
+OUTPUT = 32 << 10  # bytes kept of what it prints, at the beginning and at the end
+SCRATCH = 64 << 20  # bytes that it may leave on disk
+BOOT_SECONDS = 60
+LOOK = 0.25  # seconds between two looks at the disk
+
+
+class Gone(Exception):
+    """The process can't be asked any more: `kind` as in a Failure, and in words what it did."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(kind, message)
+        self.kind, self.message = kind, message
+
+
+class Zygote:
+    """The process that is copied for each submission.
+
+    `library`: students may import minigrad.  `preload`: load Matplotlib at once, for many submissions.  `walls` are those that
+    stand around it and its copies, by name; `enclosed=False` leaves them away.
+    """
+
+    def __init__(self, library: bool, preload: bool = True, enclosed: bool = True) -> None:
+        if not hasattr(os, "fork"):
+            raise RuntimeError("Grading forks processes, which this system can't. Use Linux, or WSL on Windows.")
+        self.about = {"library": library, "preload": preload, "walls": enclosed}
+        self.scratch = Path(tempfile.mkdtemp(prefix="minigrad-grading-"))
+        self.process: subprocess.Popen | None = None
+        self.walls: tuple[str, ...] = ()
+
+    def boot(self) -> None:
+        """Start it without waiting until it is there."""
+        if self.process is not None:
+            return
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        about = json.dumps(self.about | {"scratch": str(self.scratch)})
+        self.process = subprocess.Popen(
+            [
+                sys.executable,
+                "-I",
+                "-B",
+                "-c",
+                _START.format(fd=theirs.fileno(), path=str(SEALED / "zygote.py")),
+                about,
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            pass_fds=[theirs.fileno()],
+            env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": str(Path.home())},  # Matplotlib's list of fonts is there
+            start_new_session=True,
+        )
+        theirs.close()
+        self.socket = ours
+        self.socket.settimeout(BOOT_SECONDS)
+        self.ready = False
+
+    def wait(self) -> None:
+        """Until it is there."""
+        self.boot()
+        if self.ready:
+            return
+        answer = self._heard(4096)
+        if not answer:
+            said = self.process.stderr.read().decode(errors="replace").strip().splitlines()
+            raise RuntimeError("The process for the students' code did not start: " + (said or ["it said nothing"])[-1])
+        self.walls, self.ready = tuple(json.loads(answer)), True
+
+    def start(self) -> Child:
+        self.wait()
+        (theirs_in, ours_out), (ours_in, theirs_out), (printed, theirs_printed) = os.pipe(), os.pipe(), os.pipe()
+        theirs = [theirs_in, theirs_out, theirs_printed]
+        socket.send_fds(self.socket, [b"J"], theirs)
+        for fd in theirs:
+            os.close(fd)
+        return Child(self, ours_out, ours_in, printed)
+
+    def end(self, how: bytes) -> int:
+        """End its copy; -> how that ended, as waitpid says, or −1 if it had to be ended."""
+        try:
+            self.socket.send(how)
+            status = self._heard(SIZE)
+        except OSError:
+            status = b""
+        if len(status) != SIZE:  # the zygote itself is gone: the next submission gets another
+            self.stop()
+            return -1
+        return int.from_bytes(status, "little", signed=True)
+
+    def _heard(self, size: int) -> bytes:
+        try:
+            return self.socket.recv(size)
+        except OSError:
+            return b""
+
+    def stop(self) -> None:
+        if self.process is None:
+            return
+        self.socket.close()
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.process.wait()
+        self.process.stderr.close()
+        self.process = None
+
+    def close(self) -> None:
+        self.stop()
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def __enter__(self) -> Zygote:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+
+_START = """\
+import os, runpy
+os.dup2({fd}, 3)
+if {fd} != 3: os.close({fd})
+runpy.run_path({path!r}, run_name="__main__")
+"""
+
+
+class Child:
+    """One copy, for one submission."""
+
+    def __init__(self, zygote: Zygote, requests: int, replies: int, output: int) -> None:
+        self.zygote, self.requests, self.replies, self.output = zygote, requests, replies, output
+        self.poll = select.poll()
+        for fd in (replies, output):
+            os.set_blocking(fd, False)
+            self.poll.register(fd, select.POLLIN)
+        os.set_blocking(requests, False)
+        self.heard = bytearray()
+        self.listening = True
+        self.printed, self.last_printed, self.cut = bytearray(), bytearray(), 0
+        self.status: int | None = None
+        _, walls = self.receive(BOOT_SECONDS)
+        self.walls = (*zygote.walls, *json.loads(walls))
+
+    def send(self, kind: str, body: bytes, seconds: float) -> None:
+        message = memoryview((len(body) + 1).to_bytes(SIZE, "little") + kind.encode() + body)
+        until = time.monotonic() + seconds
+        while message:
+            try:
+                message = message[os.write(self.requests, message) :]
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise self.gone("TookTooLong") from None
+                self._drain()
+                select.select([], [self.requests], [], LOOK)
+            except OSError:
+                raise self.gone("Died") from None
+
+    def receive(self, seconds: float) -> tuple[str, bytes]:
+        """The next message; Gone if there is none within `seconds`, or never."""
+        until = time.monotonic() + seconds
+        while True:
+            if len(self.heard) >= SIZE:
+                size = int.from_bytes(self.heard[:SIZE], "little")
+                if not 0 < size <= LONGEST_MESSAGE:
+                    raise self.gone("Died", "sent something that is no answer")
+                if len(self.heard) >= SIZE + size:
+                    message = bytes(self.heard[SIZE : SIZE + size])
+                    del self.heard[: SIZE + size]
+                    return chr(message[0]), message[1:]
+            left = until - time.monotonic()
+            if left <= 0:
+                raise self.gone("TookTooLong")
+            if not self.poll.poll(min(left, LOOK) * 1000) and used(self.zygote.scratch) > SCRATCH:
+                raise self.gone("Died", f"left more than {SCRATCH >> 20} MB on the disk")
+            self._drain()
+            try:
+                part = os.read(self.replies, 1 << 20)
+            except BlockingIOError:
+                continue
+            if not part:
+                raise self.gone("Died")
+            self.heard += part
+
+    def _drain(self) -> None:
+        """Take what it printed, at most a pipe full."""
+        try:
+            part = os.read(self.output, 1 << 16)
+        except BlockingIOError:
+            return
+        if part:
+            self._keep(part)
+        elif self.listening:  # closed by the other side: poll() would never wait again
+            self.poll.unregister(self.output)
+            self.listening = False
+
+    def _keep(self, part: bytes) -> None:
+        """The beginning and the end of all that it printed."""
+        room = OUTPUT - len(self.printed)
+        self.printed += part[:room]
+        self.last_printed += part[room:]
+        if (more := len(self.last_printed) - OUTPUT) > 0:
+            del self.last_printed[:more]
+            self.cut += more
+
+    def said(self) -> str:
+        """What it printed, the middle left out if it was much."""
+        middle = f"\n… {self.cut:,} bytes left out …\n".encode() if self.cut else b""
+        return (self.printed + middle + self.last_printed).decode("utf-8", errors="replace")
+
+    def gone(self, kind: str, message: str = "") -> Gone:
+        """Make an end of it; the error that says so."""
+        status = self.stop(b"W" if kind == "Died" and not message else b"K")
+        return Gone(kind, message or (ended(status) if kind == "Died" else ""))
+
+    def stop(self, how: bytes = b"K") -> int:
+        if self.status is None:
+            self.status = self.zygote.end(how)
+            try:
+                while part := os.read(self.output, 1 << 16):
+                    self._keep(part)
+            except OSError:
+                pass
+            for fd in (self.requests, self.replies, self.output):
+                os.close(fd)
+        return self.status
+
+
+def used(folder: Path) -> int:
+    """Bytes in the files below a folder."""
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += os.lstat(os.path.join(place, name)).st_size
+            except OSError:
+                pass
+    return total
+
+
+def ended(status: int) -> str:
+    """How a process ended, in words."""
+    if status == -1:
+        return "closed its connection with the grader"
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        if number == signal.SIGXCPU:
+            return "used more processor time than a notebook may"
+        name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+        return f"crashed the Python process ({name})"
+    return f"ended the Python process (exit code {os.WEXITSTATUS(status)})"
