@@ -72,13 +72,14 @@ class Course:
         return self.sets.get(number, SetOf())
 
     def time(self, text: str) -> datetime | None:
-        """A moment written as ISO 8601, in the course's zone if it names none; None for ""."""
-        if not text:
+        """A moment written as ISO 8601, in the course's zone if it names none; None if it is no such thing."""
+        try:
+            moment = datetime.fromisoformat(text)
+            if moment.tzinfo is None and self.zone:
+                return moment.replace(tzinfo=self.zone)
+            return moment.astimezone(self.zone)
+        except (ValueError, OverflowError):
             return None
-        moment = datetime.fromisoformat(text)
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=self.zone) if self.zone else moment.astimezone()
-        return moment
 
 
 def read(path: Path, known: Mapping[str, Collection[str]] | None = None) -> Course:

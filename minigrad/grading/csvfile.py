@@ -80,7 +80,7 @@ def check_header(path: Path, line: int, cells: list[str], found: list[str], name
     for name in required:
         if name not in found:
             near = get_close_matches(name, cells, 1)
-            meant = f" Did you mean it by {near[0]!r}?" if near else ""
+            meant = f" Rename {near[0]!r} if it is that." if near else ""
             raise ValueError(
                 f"{path}, line {line}: no column {name}. There are {', '.join(cells)}; "
                 f"known are {', '.join(dict.fromkeys(names.values()))}.{meant}"

@@ -238,12 +238,10 @@ def read_deadlines(path: Path, course: Course, known: Collection[str] | None = N
         number = set_number(row, known)
         if number in found:
             raise row.wrong("set", "one deadline for each set; this one has one already")
-        try:
-            found[number] = course.time(row["due"])  # type: ignore[assignment]
-        except ValueError:
-            found[number] = None  # type: ignore[assignment]
-        if found[number] is None:
+        due = course.time(row["due"])
+        if due is None:
             raise row.wrong("due", "a moment such as 2026-10-01T23:59 or 2026-10-01T23:59+02:00")
+        found[number] = due
         if len(row["due"]) == 10:  # a date alone: until its end
             found[number] += timedelta(days=1)
     return found

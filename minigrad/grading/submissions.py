@@ -263,7 +263,10 @@ def read_file(path: str) -> bytes:
 
 
 def modified(about: os.stat_result) -> str:
-    return datetime.fromtimestamp(int(about.st_mtime), UTC).isoformat()
+    try:
+        return datetime.fromtimestamp(int(about.st_mtime), UTC).isoformat()
+    except (ValueError, OverflowError, OSError):  # a file from the year 10000
+        return ""
 
 
 def timestamp(file: File) -> str:

@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..csvfile import number
 from ..policy import Grade, Mark, rules
-from ..text import escaped
+from ..text import harmless
 from .gather import UNSAFE, Class, Row, slug
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 HERE = Path(__file__).parent / "templates"
-ACTS = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
 TOP = 20  # of the misconceptions
 BINS = [f"{n}–{n + 9} %" for n in range(0, 100, 10)] + ["100 %"]
 
@@ -50,11 +49,6 @@ def environment() -> Environment:
     }
     made.filters |= {"number": number, "day": day}
     return made
-
-
-def harmless(page: str) -> str:
-    """The page with whatever acts instead of being read spelt out; our own templates have nothing of the kind."""
-    return ACTS.sub(lambda found: escaped(found[0]), page)
 
 
 def day(moment) -> str:
@@ -108,6 +102,7 @@ def page_of(grade: Grade, everybody: Class, said: list[str]) -> dict[str, Any]:
         "course": everybody.title,
         "grade": grade,
         "record": record,
+        "submitted": own.time(record.submitted),
         "marks": [(mark, state(mark), code_of(mark)) for mark in grade.marks],
         "passed": sum(state(mark) == "right" for mark in grade.marks),
         "rules": said,

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ..csvfile import number, writer
 from ..policy import Grade, rules
+from ..text import harmless
 from .gather import UNSAFE, Class, Row
 
 WHO = ("student", "name", "lms_id", "section", "set", "file", "submitted", "submissions")
@@ -145,4 +146,4 @@ def about(folder: Path, everybody: Class) -> None:
         "",
         "A cell that a spreadsheet could take for a formula begins with an apostrophe.",
     ]
-    (folder / "README.txt").write_text("\n".join(lines) + "\n", encoding="utf-8", errors="replace")
+    (folder / "README.txt").write_text(harmless("\n".join(lines)) + "\n", encoding="utf-8")
