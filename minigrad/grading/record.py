@@ -51,6 +51,8 @@ class Record:
     seconds: float = 0.0
     versions: dict[str, str] | None = None  # of course, set and grader
     layers: tuple[str, ...] = ()  # of the sandbox, as they held; none: it ran without
+    name: str = ""  # of the student, to be shown
+    lms: str = ""  # the student's number in the LMS, where the file name has it
 
     @property
     def score(self) -> float:

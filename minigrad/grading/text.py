@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 SHOWN = {"\n", "\t"}
+ACTS = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
 
 
 def plain(text: str, most: int = 500) -> str:
@@ -20,6 +22,15 @@ def plain(text: str, most: int = 500) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(c if c in SHOWN or unicodedata.category(c)[0] != "C" else escaped(c) for c in text)
+
+
+def harmless(page: str) -> str:
+    r"""A whole page with whatever acts spelt out: `plain` for what is long, and was plain before.
+
+    >>> harmless("a\x1b[2J\nb")
+    'a\\x1b[2J\nb'
+    """
+    return ACTS.sub(lambda found: escaped(found[0]), page)
 
 
 def escaped(c: str) -> str:
