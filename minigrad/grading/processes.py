@@ -68,7 +68,11 @@ class Zygote:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             pass_fds=[theirs.fileno()],
-            env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": str(Path.home())},  # Matplotlib's list of fonts is there
+            env={
+                "PATH": "/usr/bin:/bin",
+                "LANG": "C.UTF-8",
+                "HOME": str(Path.home()),
+            },  # Matplotlib's list of fonts is there
             start_new_session=True,
         )
         theirs.close()

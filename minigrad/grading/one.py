@@ -1,0 +1,258 @@
+"""One submission, graded: its cells are run behind the walls, its answers asked for values, and the values judged here."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import secrets
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from ..classroom.judge import judged
+from ..classroom.limits import SECONDS, TookTooLong, time_limit
+from ..classroom.sealed import wire
+from ..classroom.sealed.attempt import Failure, Outcome
+from ..classroom.task import Task
+from ..classroom.verdict import Verdict
+from .notebook import cells_of
+from .processes import Child, Gone, Zygote
+from .record import Item, Record
+from .sets import GradedSet
+from .submissions import Submission
+from .text import plain
+
+CELL_SECONDS = 20  # for a cell
+ALL_SECONDS = 180  # for a notebook, its restarts and all its tasks
+JUDGE_SECONDS = 20  # for our own judging of one task, which values made to be slow might hold up
+CODE = 20_000  # characters of a cell that are shown
+
+
+@dataclass
+class Run:
+    """What is known of a submission while it is graded."""
+
+    cells: dict[int, str]
+    until: float
+    skip: dict[int, str] = field(default_factory=dict)  # cells that ended the process, and how
+    failed: dict[int, Failure] = field(default_factory=dict)
+    defined: dict[str, int] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    walls: tuple[str, ...] = ()
+    output: str = ""
+
+    def left(self, most: float) -> float:
+        return max(0.0, min(most, self.until - time.monotonic()))
+
+
+def grade(
+    submission: Submission, the_set: GradedSet, zygote: Zygote, seed: int | None = None, only: Collection[str] = ()
+) -> Record:
+    """The record of one submission, whatever it is and does; of the tasks in `only`, if there are any.
+
+    `seed` makes the cases the same in every run; without it nobody can know them.
+    """
+    began, raw, notes, error = time.monotonic(), b"", [submission.note] if submission.note else [], ""
+    tasks = [task for id, task in the_set.tasks.items() if not only or id in only]
+    items: list[Item] = []
+    run = Run({}, began + ALL_SECONDS)
+    try:
+        raw = submission.read()
+        notebook = cells_of(raw)
+        run.cells = dict(notebook.cells)
+        notes += notebook.notes
+        items = graded(run, tasks, the_set, zygote, seeds(seed, hashlib.sha256(raw).hexdigest()))
+        notes += told(run)
+    except ValueError as problem:
+        error = plain(str(problem))
+    if error:
+        items = [Item(task.id, task.title, task.points, 0, error) for task in tasks]
+    return Record(
+        submission.student,
+        submission.file,
+        hashlib.sha256(raw).hexdigest(),
+        the_set.number,
+        tuple(items),
+        tuple(notes),
+        run.output,
+        error,
+        submission.submitted,
+        datetime.now(UTC).isoformat(timespec="seconds"),
+        round(time.monotonic() - began, 3),
+        versions(the_set),
+        run.walls,
+        submission.name,
+        submission.lms,
+    )
+
+
+def seeds(seed: int | None, sha256: str) -> Callable[[str], int]:
+    """A seed for each task: unknowable; or from the instructor's one, the same in every run."""
+    if seed is None:
+        return lambda id: secrets.randbits(60)
+    key = str(seed).encode()
+    return lambda id: int.from_bytes(hmac.digest(key, f"{sha256} {id}".encode(), "sha256")[:7], "big")
+
+
+def versions(the_set: GradedSet) -> dict[str, str]:
+    try:
+        grader = version("minigrad-course")
+    except PackageNotFoundError:
+        grader = "unreleased"
+    return {"set": the_set.version, "grader": grader}
+
+
+# ---------------------------------------------------------------- asking
+
+
+def graded(
+    run: Run, tasks: Sequence[Task], the_set: GradedSet, zygote: Zygote, seed_of: Callable[[str], int]
+) -> list[Item]:
+    """An item for each task.  After a death or a timeout the rest goes on in a fresh process."""
+    verdicts: dict[str, Verdict | str] = {}
+    while todo := [task for task in tasks if task.id not in verdicts]:
+        if not run.left(ALL_SECONDS):
+            verdicts |= dict.fromkeys((t.id for t in todo), f"The notebook had used up its {ALL_SECONDS} seconds.")
+            break
+        child = zygote.start()
+        run.walls = child.walls
+        try:
+            load(run, child, [task.name for task in tasks])
+            for task in todo:
+                if task.name in run.missing:
+                    verdicts[task.id] = absent(task)
+                    continue
+                verdicts[task.id] = asked(run, child, task, the_set, seed_of(task.id))
+                if child.status is not None:
+                    break
+        except Gone:
+            pass  # while it was loading: `load` has noted the cell, and the rest is tried without it
+        finally:
+            child.stop()
+            run.output = run.output or plain(child.said(), 4000)
+    return [item(run, task, verdicts[task.id]) for task in tasks]
+
+
+def load(run: Run, child: Child, names: list[str]) -> None:
+    """Run the cells.  One that ends the process is noted, and left out the next time."""
+    cells = [(i, source) for i, source in run.cells.items() if i not in run.skip]
+    try:
+        child.send("J", json.dumps({"cells": cells, "names": names}).encode(), CELL_SECONDS)
+        for i, _ in cells:
+            kind, body = child.receive(run.left(CELL_SECONDS))
+            number, failure = answer(body)
+            if kind != "c" or number != i:
+                raise ValueError("out of turn")
+            if failure is not None:
+                run.failed[i] = failure_in(failure)
+        kind, body = child.receive(run.left(CELL_SECONDS))
+        about = answer(body)
+        if kind != "L":
+            raise ValueError("out of turn")
+        run.defined = {name: int(about["defined"][name]) for name in names if name in about["defined"]}
+        run.missing = [name for name in names if name in about["missing"]]
+        run.refused = [plain(str(command), 200) for command in about["refused"][:50]]
+    except Gone as gone:
+        run.skip[i] = f"took more than {CELL_SECONDS} seconds" if gone.kind == "TookTooLong" else gone.message
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError):
+        run.skip[i] = "sent something that is no answer"
+        raise child.gone("Died", run.skip[i]) from None
+
+
+def answer(body: bytes) -> Any:
+    """JSON that a stranger sent: ValueError if it is none."""
+    try:
+        return json.loads(body)
+    except RecursionError:
+        raise ValueError("too deep") from None
+
+
+def failure_in(told: Any) -> Failure:
+    """A failure as it came: five fields of the right types, fit to be shown."""
+    kind, message, file, line, text = told
+    line = line if type(line) is int and 0 <= line < 1 << 20 else 0
+    return Failure(plain(str(kind), 100), plain(str(message)), plain(str(file), 100), line, plain(str(text), 200))
+
+
+def asked(run: Run, child: Child, task: Task, the_set: GradedSet, seed: int) -> Verdict | str:
+    """The verdict on one task.  Values that keep our own judging busy are no right answer either."""
+    source, name = the_set.probes[task.id]
+    about = {"name": task.name, "probe": source, "probe name": name, "takes": task.takes, "returns": task.returns}
+    first = True
+
+    def ask(args: tuple) -> Outcome:
+        nonlocal first
+        try:
+            if first:
+                child.send("T", json.dumps(about).encode(), SECONDS)
+                first = False
+            child.send("C", wire.encode(args), SECONDS)
+            kind, body = child.receive(run.left(SECONDS))
+            if kind == "V":
+                value, changed, shares = wire.decode(body)
+                return Outcome(value, None, tuple(x for x in task.takes if x in changed), tuple(map(words, shares[:9])))
+            if kind == "F":
+                return Outcome(failure=failure_in(answer(body)))
+        except Gone as gone:
+            return Outcome(failure=Failure(gone.kind, gone.message))
+        except (ValueError, TypeError):
+            pass
+        gone = child.gone("Died", "sent something that is no answer")
+        return Outcome(failure=Failure(gone.kind, gone.message))
+
+    try:
+        with time_limit(JUDGE_SECONDS + SECONDS * 12):
+            return judged(task, ask, seed, the_set.reference(task))
+    except TookTooLong:
+        return f"What {task.name} returned took the grader too long to look at."
+    except Exception as error:  # a value that the task's own judging was not made for
+        return f"{task.name} returned something that can't be judged ({type(error).__name__})."
+
+
+def words(x: Any) -> str:
+    return plain(x, 200) if isinstance(x, str) else ""
+
+
+# ---------------------------------------------------------------- telling
+
+
+def absent(task: Task) -> str:
+    return f"There is no {task.name} in the notebook. Is its cell gone, or renamed, or did it fail?"
+
+
+def item(run: Run, task: Task, verdict: Verdict | str) -> Item:
+    """Score and reason of one task."""
+    number = run.defined.get(task.name)
+    code = run.cells.get(number, "") if number is not None else ""
+    about = Item(task.id, task.title, task.points, 0, code=plain(code, CODE))
+    if isinstance(verdict, str):
+        return replace(about, reason=verdict)
+    if verdict.passed:
+        return replace(about, score=task.points, seed=verdict.seed, remarks=verdict.remarks)
+    failure = verdict.failure
+    line = failure.line if failure and failure.file == f"<cell {number}>" else 0
+    index = next((i for i, m in enumerate(task.misconceptions) if m is verdict.misconception), None)
+    return replace(
+        about,
+        reason=plain(verdict.problem, 600),
+        says=verdict.says,
+        misconception=index,
+        tried=verdict.tried,
+        seed=verdict.seed,
+        line=line if 0 < line <= code.count("\n") + 1 else None,
+    )
+
+
+def told(run: Run) -> list[str]:
+    """What else happened."""
+    notes = [f"Cell {i} {how} and was left out." for i, how in run.skip.items()]
+    for i, failure in run.failed.items():
+        where = f" in line {failure.line}: {failure.text}" if failure.text else ""
+        notes.append(f"Cell {i} failed with {failure.kind}: {failure.message}{where}")
+    return notes + [f"Not executed: {command}" for command in run.refused]

@@ -1,0 +1,127 @@
+"""A set as the grader sees it: its tasks, what is right, and what its students may import."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import inspect
+import json
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import numpy as np
+
+from ..classroom.sealed.attempt import attempt
+from ..classroom.task import Task
+from ..classroom.tasks import SETS, tasks_of
+
+SOLUTIONS = Path(__file__).parents[2] / "solutions"  # of the repository; an installed package has none
+WITH_LIBRARY = {"05", "06", "07"}  # about using the library; the others are about writing it
+
+
+@dataclass(frozen=True)
+class GradedSet:
+    """`folder` is where an instructor's own sets lie, None for the course's."""
+
+    number: str
+    title: str
+    tasks: dict[str, Task]
+    library: bool
+    solution: Path | None
+    sources: tuple[Path, ...]  # what the set is made of
+    folder: Path | None = None
+
+    @cached_property
+    def version(self) -> str:
+        """Changes when a task or its solution does."""
+        digest = hashlib.sha256()
+        for path in self.sources:
+            digest.update(path.read_bytes())
+        return digest.hexdigest()[:12]
+
+    @cached_property
+    def answers(self) -> dict[str, object]:
+        """The names that the solution defines; none where there is no solution here."""
+        return answers_in(self.solution) if self.solution else {}
+
+    def reference(self, task: Task) -> Callable | None:
+        """What the solution gives: as right as the task's own finite differences, and many times as fast."""
+        if task.name not in self.answers:
+            return None
+        answer = self.answers[task.name]
+
+        def right(*args):
+            done = attempt(task.probe, answer, args, task.takes, task.returns)
+            if done.failure:
+                raise RuntimeError(f"the solution of task {task.id} fails: {done.failure.kind}: {done.failure.message}")
+            return done.value
+
+        return right
+
+    @cached_property
+    def probes(self) -> dict[str, tuple[str, str]]:
+        """For each task the text and the name of its probe, to be run where the student's code runs."""
+        return {id: (textwrap.dedent(inspect.getsource(t.probe)), t.probe.__name__) for id, t in self.tasks.items()}
+
+
+def graded_set(number: str, folder: Path | None = None) -> GradedSet:
+    """Set "04" of the course, or of the instructor's `folder`: `set04.py` with TASKS, and `04-topic.ipynb`, solved.
+
+    ValueError if there is none, or its tasks can't be read.
+    """
+    number = f"{number:0>2}"
+    if folder is not None and (path := Path(folder, f"set{number}.py")).exists():
+        return private(number, path)
+    if number not in SETS:
+        there = ", ".join([*SETS, *(p.stem[3:] for p in sorted(Path(folder).glob("set*.py")))] if folder else SETS)
+        raise ValueError(f"There is no set {number}; there are {there}.")
+    module = Path(__file__).parents[1] / f"classroom/sets/set{number}.py"
+    solution = SOLUTIONS / f"{number}-{SETS[number][0]}.ipynb"
+    found = solution if solution.exists() else None
+    sources = (module, *([found] if found else []))
+    return GradedSet(number, SETS[number][1], tasks_of(number), number in WITH_LIBRARY, found, sources)
+
+
+def private(number: str, path: Path) -> GradedSet:
+    """A set of an instructor's own: its module may say TITLE and LIBRARY (False: students may not import minigrad)."""
+    spec = spec_from_file_location(f"minigrad.classroom.sets.set{number}_private", path)
+    module = module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        tasks = {task.id: task for task in module.TASKS}
+    except Exception as error:
+        raise ValueError(f"{path}: {type(error).__name__}: {error}. It defines TASKS, a list of Task.") from error
+    if wrong := [id for id, task in tasks.items() if not isinstance(task, Task) or task.set != number]:
+        raise ValueError(
+            f"{path}: {', '.join(map(str, wrong))}: a task of set {number} is a Task with id {int(number)}.something."
+        )
+    solutions = sorted(path.parent.glob(f"{number}-*.ipynb"))
+    if not solutions:
+        raise ValueError(f"{path}: there is no {number}-topic.ipynb, with the solutions, beside it.")
+    title = getattr(module, "TITLE", solutions[0].stem[3:].replace("-", " ").capitalize())
+    return GradedSet(
+        number, title, tasks, getattr(module, "LIBRARY", True), solutions[0], (path, solutions[0]), path.parent
+    )
+
+
+def answers_in(path: Path) -> dict[str, object]:
+    """Run the answers of a solved notebook, and what they import; not its plots, and not its checks."""
+    space: dict[str, object] = {"__name__": "solution", "np": np}
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        if cell["cell_type"] != "code":
+            continue
+        tree = ast.parse("".join(cell["source"]))
+        if not cell["metadata"].get("nbgrader", {}).get("solution"):
+            tree.body = [line for line in tree.body if isinstance(line, (ast.Import, ast.ImportFrom)) and needed(line)]
+        exec(compile(tree, str(path), "exec"), space)
+    return space
+
+
+def needed(line: ast.Import | ast.ImportFrom) -> bool:
+    """Not Matplotlib, which takes a third of a second, and not `check`, which would judge."""
+    names = [line.module or ""] if isinstance(line, ast.ImportFrom) else [alias.name for alias in line.names]
+    return not any(name.split(".")[0] == "matplotlib" or name == "minigrad.classroom" for name in names)
