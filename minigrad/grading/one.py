@@ -43,7 +43,6 @@ class Run:
     defined: dict[str, int] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
-    walls: tuple[str, ...] = ()
     output: str = ""
 
     def left(self, most: float) -> float:
@@ -85,7 +84,7 @@ def grade(
         datetime.now(UTC).isoformat(timespec="seconds"),
         round(time.monotonic() - began, 3),
         versions(the_set),
-        run.walls,
+        zygote.layers,
         submission.name,
         submission.lms,
     )
@@ -120,7 +119,6 @@ def graded(
             verdicts |= dict.fromkeys((t.id for t in todo), f"The notebook had used up its {ALL_SECONDS} seconds.")
             break
         child = zygote.start()
-        run.walls = child.walls
         try:
             load(run, child, [task.name for task in tasks])
             for task in todo:

@@ -47,7 +47,9 @@ class Zygote:
         self.about = {"library": library, "preload": preload, "walls": enclosed}
         self.scratch = Path(tempfile.mkdtemp(prefix="minigrad-grading-"))
         self.process: subprocess.Popen | None = None
-        self.walls: tuple[str, ...] = ()
+        self.walls: tuple[str, ...] = ()  # around it
+        self.layers: tuple[str, ...] = ()  # around its copies
+        self.tried = False  # whether the canary has been there
 
     def boot(self) -> None:
         """Start it without waiting until it is there."""
@@ -128,7 +130,7 @@ class Zygote:
             pass
         self.process.wait()
         self.process.stderr.close()
-        self.process = None
+        self.process, self.tried = None, False
 
     def close(self) -> None:
         self.stop()
@@ -164,7 +166,7 @@ class Child:
         self.printed, self.last_printed, self.cut = bytearray(), bytearray(), 0
         self.status: int | None = None
         _, walls = self.receive(BOOT_SECONDS)
-        self.walls = (*zygote.walls, *json.loads(walls))
+        self.zygote.layers = (*zygote.walls, *json.loads(walls))
 
     def send(self, kind: str, body: bytes, seconds: float) -> None:
         message = memoryview((len(body) + 1).to_bytes(SIZE, "little") + kind.encode() + body)

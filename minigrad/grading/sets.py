@@ -109,19 +109,21 @@ def private(number: str, path: Path) -> GradedSet:
 
 
 def answers_in(path: Path) -> dict[str, object]:
-    """Run the answers of a solved notebook, and what they import; not its plots, and not its checks."""
+    """Run the answers of a solved notebook, and what is imported and defined around them; not its plots and its checks."""
     space: dict[str, object] = {"__name__": "solution", "np": np}
     for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
         if cell["cell_type"] != "code":
             continue
         tree = ast.parse("".join(cell["source"]))
         if not cell["metadata"].get("nbgrader", {}).get("solution"):
-            tree.body = [line for line in tree.body if isinstance(line, (ast.Import, ast.ImportFrom)) and needed(line)]
+            tree.body = [line for line in tree.body if needed(line)]
         exec(compile(tree, str(path), "exec"), space)
     return space
 
 
-def needed(line: ast.Import | ast.ImportFrom) -> bool:
-    """Not Matplotlib, which takes a third of a second, and not `check`, which would judge."""
-    names = [line.module or ""] if isinstance(line, ast.ImportFrom) else [alias.name for alias in line.names]
-    return not any(name.split(".")[0] == "matplotlib" or name == "minigrad.classroom" for name in names)
+def needed(line: ast.stmt) -> bool:
+    """A definition or an import; but not Matplotlib, which takes a third of a second, and not `check`, which would judge."""
+    if isinstance(line, (ast.Import, ast.ImportFrom)):
+        names = [line.module or ""] if isinstance(line, ast.ImportFrom) else [alias.name for alias in line.names]
+        return not any(name.split(".")[0] == "matplotlib" or name == "minigrad.classroom" for name in names)
+    return isinstance(line, (ast.FunctionDef, ast.ClassDef))
