@@ -7,16 +7,14 @@ import hashlib
 import inspect
 import json
 import textwrap
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import numpy as np
 
-from ..classroom.sealed.attempt import attempt
-from ..classroom.task import Task
+from ..classroom.task import DROPPED, Task, without_upstream
 from ..classroom.tasks import SETS, tasks_of
 
 SOLUTIONS = Path(__file__).parents[2] / "solutions"  # of the repository; an installed package has none
@@ -48,19 +46,13 @@ class GradedSet:
         """The names that the solution defines; none where there is no solution here."""
         return answers_in(self.solution) if self.solution else {}
 
-    def reference(self, task: Task) -> Callable | None:
-        """What the solution gives: as right as the task's own finite differences, and many times as fast."""
-        if task.name not in self.answers:
-            return None
-        answer = self.answers[task.name]
-
-        def right(*args):
-            done = attempt(task.probe, answer, args, task.takes, task.returns)
-            if done.failure:
-                raise RuntimeError(f"the solution of task {task.id} fails: {done.failure.kind}: {done.failure.message}")
-            return done.value
-
-        return right
+    @cached_property
+    def judged(self) -> dict[str, Task]:
+        """The tasks with the solution for an oracle: as right as the task's own finite differences, and many times as fast."""
+        return {
+            id: by_solution(task, self.answers[task.name]) if task.expect and task.name in self.answers else task
+            for id, task in self.tasks.items()
+        }
 
     @cached_property
     def probes(self) -> dict[str, tuple[str, str]]:
@@ -106,6 +98,15 @@ def private(number: str, path: Path) -> GradedSet:
     return GradedSet(
         number, title, tasks, getattr(module, "LIBRARY", True), solutions[0], (path, solutions[0]), path.parent
     )
+
+
+def by_solution(task: Task, answer) -> Task:
+    def right(*args):
+        with np.errstate(all="ignore"):
+            return task.probe(answer, *args)
+
+    mistakes = tuple(without_upstream(right) if m.says is DROPPED else m for m in task.misconceptions)
+    return replace(task, expect=right, misconceptions=mistakes)
 
 
 def answers_in(path: Path) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """A fresh interpreter that has loaded what students may import, and is copied for each submission: `python zygote.py '{…}'`.
 
 It knows no task and no reference, so a copy finds none in its memory.  The grader talks to it through descriptor 3:
-each job comes with three descriptors (requests, replies, output); `K` ends the copy, `W` lets it end by itself first.
+each job comes with four descriptors (requests, replies, output, progress); `K` ends the copy, `W` lets it end by itself first.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def main() -> None:
     gc.freeze()
     grader.send(json.dumps(walls).encode())
     while True:
-        message, descriptors, *_ = socket.recv_fds(grader, 64, 3)
+        message, descriptors, *_ = socket.recv_fds(grader, 64, 4)
         if not message:
             os._exit(0)
         pid = os.fork()
