@@ -63,8 +63,10 @@ def array_difference(
         narrow = min(x.dtype.itemsize for x in (got, expected)) < 8
         tolerance = max(tolerance, NARROW) if narrow else tolerance
         near = tolerance * max(1.0, float(np.max(np.abs(expected), initial=0, where=np.isfinite(expected))))
-        wrong = ~np.isclose(got, expected, tolerance, near, equal_nan=True)
-        if wrong.any():
+        if (
+            not quickly_close(got, expected, tolerance, near)
+            and (wrong := ~np.isclose(got, expected, tolerance, near, equal_nan=True)).any()
+        ):
             at = tuple(int(i) for i in np.argwhere(wrong)[0])
             where = f"{name}[{', '.join(map(str, at))}]" if at else name
             return told(where, got[at], source, expected[at]) + (pattern(got, expected, near) if hints else "")
@@ -72,6 +74,14 @@ def array_difference(
         whose = f"{like[0]} is {expected.dtype}" if like else f"it should be {expected.dtype}"
         return f"{name} is {got.dtype}; {whose}."
     return None
+
+
+def quickly_close(got: np.ndarray, expected: np.ndarray, tolerance: float, near: float) -> bool:
+    """A tenth of the time of isclose, for finite floats; False says nothing."""
+    if got.dtype.kind != "f" or expected.dtype.kind != "f":
+        return False
+    with np.errstate(all="ignore"):
+        return bool(np.all(np.abs(got - expected) <= near + tolerance * np.abs(expected)))
 
 
 def pattern(got: np.ndarray, expected: np.ndarray, near: float) -> str:

@@ -31,12 +31,11 @@ class Case(NamedTuple):
 
 def judge(task: Task, answer, seed: int) -> Verdict:
     """The verdict on `answer`, by the cases that `seed` draws."""
-    return judged(task, lambda cases: outcomes_of(task, answer, cases), seed)
+    return judged(task, lambda cases: outcomes_of(task, answer, cases), list(cases_of(task, seed)), seed)
 
 
-def judged(task: Task, ask: Asked, seed: int) -> Verdict:
-    """The verdict on an answer that `ask` asks, wherever it lives."""
-    cases = list(cases_of(task, seed))
+def judged(task: Task, ask: Asked, cases: list[Case], seed: int) -> Verdict:
+    """The verdict on an answer that `ask` asks, wherever it lives, by the cases that `seed` drew."""
     outcomes = ask([case.args for case in cases])
     told = next(((c, o, p) for c, o in looked_at(cases, outcomes) if (p := problem_of(task, c, o))), None)
     if told is None:

@@ -29,6 +29,7 @@ from .text import plain
 
 CHECK = re.compile(r'^\s*check\(\s*["\'](\d+)\.', re.MULTILINE)
 AHEAD = 3  # submissions waiting for each job
+OFTEN = 3  # submissions that plot while they are graded; then Matplotlib is loaded for all
 PR_SET_PDEATHSIG = 1
 
 
@@ -40,7 +41,6 @@ class How:
     tasks: Path | None = None  # an instructor's own sets
     seed: int | None = None
     enclosed: bool = True
-    many: bool = True  # submissions, so that it pays to load Matplotlib at once
     only: tuple[str, ...] = ()  # tasks
 
 
@@ -50,7 +50,7 @@ class Grader:
     def __init__(self, how: How) -> None:
         self.how = how
         self.sets: dict[str, GradedSet] = {}
-        self.zygotes: dict[bool, Zygote] = {}
+        self.zygotes: dict[str, Zygote] = {}
 
     def set(self, number: str) -> GradedSet:
         number = f"{number:0>2}"
@@ -58,15 +58,18 @@ class Grader:
             self.sets[number] = graded_set(number, self.how.tasks)
         return self.sets[number]
 
-    def boot(self, library: bool) -> Zygote:
-        """The zygote for sets with or without the library, started and not waited for."""
-        if library not in self.zygotes:
-            self.zygotes[library] = Zygote(library, self.how.many, self.how.enclosed)
-            self.zygotes[library].boot()
-        return self.zygotes[library]
+    def boot(self, the_set: GradedSet) -> Zygote:
+        """The set's zygote, started and not waited for."""
+        old = self.zygotes.get(the_set.number)
+        if old is None or (old.plotted > OFTEN and not old.about["preload"]):
+            if old is not None:
+                old.close()
+            self.zygotes[the_set.number] = Zygote(the_set.library, old is not None, self.how.enclosed, the_set.given)
+            self.zygotes[the_set.number].boot()
+        return self.zygotes[the_set.number]
 
-    def zygote(self, library: bool) -> Zygote:
-        zygote = self.boot(library)
+    def zygote(self, the_set: GradedSet) -> Zygote:
+        zygote = self.boot(the_set)
         if self.how.enclosed and not zygote.tried:
             canary.must_hold(zygote)
             zygote.tried = True
@@ -78,7 +81,7 @@ class Grader:
             return ungraded(submission, "", "It is not known which set this is: no check of it is there. Say --set.")
         try:
             the_set = self.set(number)
-            return grade(submission, the_set, self.zygote(the_set.library), self.how.seed, self.how.only)
+            return grade(submission, the_set, self.zygote(the_set), self.how.seed, self.how.only)
         except canary.Unsafe:
             raise
         except Exception as error:  # a fault of ours costs this submission, and not the class

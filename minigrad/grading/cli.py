@@ -74,12 +74,12 @@ def run_grade(args: argparse.Namespace) -> int:
         raise ValueError(f"no submission of {', '.join(sorted(unknown))} in {args.submissions}.")
     if not wanted:
         raise ValueError(f"{args.submissions}: no notebooks. Looked for files that end in .ipynb, in folders and zips.")
-    how = How(args.set, args.tasks, args.seed, not args.unsafe_no_sandbox, len(wanted) > 1, tuple(args.only))
+    how = How(args.set, args.tasks, args.seed, not args.unsafe_no_sandbox, tuple(args.only))
     setting = policy.read(args.course, args.roster, args.deadlines, args.accommodations, args.overrides, aside)
     jobs = max(1, min(args.jobs, len(wanted)))
     grader = Grader(how)
     if jobs == 1 and args.set:
-        grader.boot(grader.set(args.set).library)  # it loads while we go on
+        grader.boot(grader.set(args.set))  # it loads while we go on
     with Ledger(args.out) as ledger:
         done = shown(grade_all(iter(wanted), how, ledger, jobs, grader, args.fresh), len(wanted))
         files = {s.file for s in wanted} if not args.students else None

@@ -29,6 +29,8 @@ from .text import plain
 CELL_SECONDS = 20  # for a cell
 ALL_SECONDS = 180  # for a notebook, its restarts and all its tasks
 JUDGE_SECONDS = 20  # for our own judging of one task, which values made to be slow might hold up
+POOL = 32
+OURS = secrets.token_bytes(32)  # the key to the seeds of this process
 CODE = 20_000  # characters of a cell that are shown
 LOST = Failure("Lost")  # of a case before the one that ended the process
 
@@ -92,11 +94,13 @@ def grade(
 
 
 def seeds(seed: int | None, sha256: str) -> Callable[[str], int]:
-    """A seed for each task: unknowable; or from the instructor's one, the same in every run."""
-    if seed is None:
-        return lambda id: secrets.randbits(60)
-    key = str(seed).encode()
-    return lambda id: int.from_bytes(hmac.digest(key, f"{sha256} {id}".encode(), "sha256")[:7], "big")
+    """A seed for each task, drawn now: unknowable; or from the instructor's one, the same in every run.
+
+    Each is one of POOL for its task, so that their cases need not be made anew for every submission.
+    """
+    key = OURS if seed is None else str(seed).encode()
+    place = secrets.randbelow(POOL) if seed is None else hmac.digest(key, sha256.encode(), "sha256")[0] % POOL
+    return lambda id: int.from_bytes(hmac.digest(key, f"{id} {place}".encode(), "sha256")[:7], "big")
 
 
 def versions(the_set: GradedSet) -> dict[str, str]:
@@ -149,6 +153,7 @@ def load(run: Run, child: Child, names: list[str]) -> None:
         run.failed = {i: failure_in(told) for i, told in about["failed"] if type(i) is int and i in run.cells}
         run.defined = {name: int(about["defined"][name]) for name in names if name in about["defined"]}
         run.missing = [name for name in names if name in about["missing"]]
+        child.zygote.plotted += about["plotted"] is True
         run.refused = [plain(str(command), 200) for command in about["refused"][:50]]
     except Gone as gone:
         end(run, child, cells, f"took more than {CELL_SECONDS} seconds" if gone.kind == "TookTooLong" else gone.message)
@@ -182,13 +187,11 @@ def failure_in(told: Any) -> Failure:
 
 def asked(run: Run, child: Child, task: Task, the_set: GradedSet, seed: int) -> Verdict | str:
     """The verdict on one task.  Values that keep our own judging busy are no right answer either."""
-    source, name = the_set.probes[task.id]
-    about = {"name": task.name, "probe": source, "probe name": name, "takes": task.takes, "returns": task.returns}
+    drawn, request = the_set.cases(task, seed)
 
     def ask(cases: list[tuple]) -> list[Outcome]:
         try:
-            request = wire.joined([json.dumps(about).encode(), *map(wire.encode, cases)])
-            child.send("T", request, SECONDS)
+            child.send("T", request if len(cases) == len(drawn) else the_set.request(task, cases), SECONDS)
             kind, body = child.receive(SECONDS, len(cases), run.left())
             parts = wire.split(body)
             if kind == "R" and len(parts) == len(cases):
@@ -203,7 +206,7 @@ def asked(run: Run, child: Child, task: Task, the_set: GradedSet, seed: int) -> 
 
     try:
         with time_limit(JUDGE_SECONDS + SECONDS * 12):
-            return judged(task, ask, seed)
+            return judged(task, ask, drawn, seed)
     except TookTooLong:
         return f"What {task.name} returned took the grader too long to look at."
     except Exception as error:  # a value that the task's own judging was not made for

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -39,14 +40,15 @@ class Gone(Exception):
 class Zygote:
     """The process that is copied for each submission.
 
-    `library`: students may import minigrad.  `preload`: load Matplotlib at once, for many submissions.  `walls` are those that
-    stand around it and its copies, by name; `enclosed=False` leaves them away.
+    `library`: students may import minigrad.  `preload`: Matplotlib is loaded at once, and not when somebody asks for it.
+    `enclosed=False` leaves the walls away.  `given` are cells that most notebooks have; they are compiled once.
     """
 
-    def __init__(self, library: bool, preload: bool = True, enclosed: bool = True) -> None:
+    def __init__(self, library: bool, preload: bool = False, enclosed: bool = True, given: Sequence[str] = ()) -> None:
         if not hasattr(os, "fork"):
             raise RuntimeError("Grading forks processes, which this system can't. Use Linux, or WSL on Windows.")
-        self.about = {"library": library, "preload": preload, "walls": enclosed}
+        self.about = {"library": library, "preload": preload, "walls": enclosed, "given": list(given)}
+        self.plotted = 0  # submissions that had to wait for Matplotlib
         self.scratch = Path(tempfile.mkdtemp(prefix="minigrad-grading-"))
         self.process: subprocess.Popen | None = None
         self.walls: tuple[str, ...] = ()  # around it

@@ -14,10 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
+from ..classroom.judge import Case, cases_of
+from ..classroom.sealed import wire
 from ..classroom.task import DROPPED, Task, without_upstream
 from ..classroom.tasks import SETS, tasks_of
 
 SOLUTIONS = Path(__file__).parents[2] / "solutions"  # of the repository; an installed package has none
+KEPT = 64 << 10  # bytes of a task's cases that are kept
 WITH_LIBRARY = {"05", "06", "07"}  # about using the library; the others are about writing it
 
 
@@ -55,9 +58,32 @@ class GradedSet:
         }
 
     @cached_property
-    def probes(self) -> dict[str, tuple[str, str]]:
-        """For each task the text and the name of its probe, to be run where the student's code runs."""
-        return {id: (textwrap.dedent(inspect.getsource(t.probe)), t.probe.__name__) for id, t in self.tasks.items()}
+    def given(self) -> list[str]:
+        """The cells that students are given and leave as they are: what a solved notebook has beside its answers."""
+        if self.solution is None:
+            return []
+        cells = json.loads(self.solution.read_text(encoding="utf-8"))["cells"]
+        return ["".join(c["source"]) for c in cells if c["cell_type"] == "code" and not is_answer(c)]
+
+    @cached_property
+    def _cases(self) -> dict[tuple[str, int], tuple[list[Case], bytes]]:
+        return {}
+
+    def cases(self, task: Task, seed: int) -> tuple[list[Case], bytes]:
+        """The cases that `seed` draws, and what asks for their outcomes; small ones are kept for the next submission."""
+        if (task.id, seed) in self._cases:
+            return self._cases[task.id, seed]
+        cases = list(cases_of(task, seed))
+        request = self.request(task, [case.args for case in cases])
+        if len(request) <= KEPT:
+            self._cases[task.id, seed] = cases, request
+        return cases, request
+
+    def request(self, task: Task, cases: list[tuple]) -> bytes:
+        """What the runner needs for a task: its probe, to be run where the student's code runs, and the arguments."""
+        probe, name = textwrap.dedent(inspect.getsource(task.probe)), task.probe.__name__
+        about = {"name": task.name, "probe": probe, "probe name": name, "takes": task.takes, "returns": task.returns}
+        return wire.joined([json.dumps(about).encode(), *map(wire.encode, cases)])
 
 
 def graded_set(number: str, folder: Path | None = None) -> GradedSet:
@@ -116,10 +142,14 @@ def answers_in(path: Path) -> dict[str, object]:
         if cell["cell_type"] != "code":
             continue
         tree = ast.parse("".join(cell["source"]))
-        if not cell["metadata"].get("nbgrader", {}).get("solution"):
+        if not is_answer(cell):
             tree.body = [line for line in tree.body if needed(line)]
         exec(compile(tree, str(path), "exec"), space)
     return space
+
+
+def is_answer(cell: dict) -> bool:
+    return bool(cell["metadata"].get("nbgrader", {}).get("solution"))
 
 
 def needed(line: ast.stmt) -> bool:

@@ -32,7 +32,9 @@ def main() -> None:
     os.environ["MPLBACKEND"] = "Agg"
     grader = socket.socket(fileno=3)
     readable, listable = imports.prepare(about["library"], about["preload"])
+    runner.GIVEN |= {cell: compile(cell, "<given>", "exec", dont_inherit=True) for cell in about["given"]}
     memory = sandbox.memory_in_use()
+    sandbox.prepare()
     os.environ |= dict.fromkeys(("HOME", "TMPDIR", "MPLCONFIGDIR"), str(scratch))
     walls = sandbox.enclose(readable, listable, scratch) if about["walls"] else []
     alone = "namespaces" in walls
