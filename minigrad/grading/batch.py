@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import re
-import signal
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
-from multiprocessing.util import Finalize
 from pathlib import Path
 
 from ..classroom.tasks import SETS
@@ -28,9 +21,7 @@ from .submissions import Submission
 from .text import plain
 
 CHECK = re.compile(r'^\s*check\(\s*["\'](\d+)\.', re.MULTILINE)
-AHEAD = 3  # submissions waiting for each job
 OFTEN = 3  # submissions that plot while they are graded; then Matplotlib is loaded for all
-PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -117,7 +108,6 @@ def grade_all(
 ) -> Iterator[Record | None]:
     """Grade what the ledger does not know yet (all, if `fresh`); for each submission its record, or None if it was known."""
     grader = grader or Grader(how)
-    run = here if jobs == 1 else lambda work, how, grader: on_processes(work, how, jobs)
     skipped: list[None] = []
 
     def work() -> Iterator[Submission]:
@@ -128,7 +118,7 @@ def grade_all(
             else:
                 yield read
 
-    for record in run(work(), how, grader):
+    for record in here(work(), grader) if jobs == 1 else elsewhere(work(), how, jobs):
         ledger.add(merged(ledger.get(record.file), record, how.only))
         yield from skipped
         skipped.clear()
@@ -172,7 +162,7 @@ def merged(old: Record | None, new: Record, only: tuple[str, ...]) -> Record:
     return replace(new, items=(*kept.values(), *graded.values()))
 
 
-def here(work: Iterable[Submission], how: How, grader: Grader) -> Iterator[Record]:
+def here(work: Iterable[Submission], grader: Grader) -> Iterator[Record]:
     try:
         for submission in work:
             yield grader(submission)
@@ -180,62 +170,12 @@ def here(work: Iterable[Submission], how: How, grader: Grader) -> Iterator[Recor
         grader.close()
 
 
-def on_processes(work: Iterator[Submission], how: How, jobs: int) -> Iterator[Record]:
-    """Each job has a grader and a zygote of its own."""
-    waiting: dict[Future, Submission] = {}
-    with pool_of(jobs, how) as pool:
-        try:
-            while True:
-                while len(waiting) < jobs * AHEAD and (submission := next(work, None)):
-                    waiting[pool.submit(run, submission)] = submission
-                if not waiting:
-                    return
-                done, _ = wait(waiting, return_when=FIRST_COMPLETED)
-                for future in done:
-                    record = future.result()
-                    del waiting[future]
-                    yield record
-        except BrokenProcessPool:
-            pass  # one of our own processes was ended from outside, and which submission it was at is not known
-        finally:
-            for future in waiting:
-                future.cancel()
-    for submission in waiting.values():
-        yield alone(submission, how)
+def elsewhere(work: Iterator[Submission], how: How, jobs: int) -> Iterator[Record]:
+    from .pool import on_processes  # it takes longer to import than one submission to grade
+
     yield from on_processes(work, how, jobs)
-
-
-def alone(submission: Submission, how: How) -> Record:
-    """Graded in a process that has nothing else to do; if that dies as well, the submission is recorded as lost."""
-    try:
-        with pool_of(1, how) as pool:
-            return pool.submit(run, submission).result()
-    except BrokenProcessPool:
-        said = "The grader itself ended while it was at this submission, twice. Grade it by hand."
-        return ungraded(submission, how.set, said)
 
 
 def ungraded(submission: Submission, number: str, error: str) -> Record:
     """A record that says why there are no scores.  Without a hash: the next run tries again."""
     return Record(submission.student, submission.file, "", number, (), error=error, name=submission.name)
-
-
-def pool_of(jobs: int, how: How) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(jobs, get_context("fork"), start, (how,))
-
-
-_grader: Callable[[Submission], Record] | None = None  # of this process
-
-
-def start(how: How) -> None:
-    """What a process of the pool does first."""
-    global _grader
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who hands out the work
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # and nobody outlives that one
-    _grader = Grader(how)
-    Finalize(None, _grader.close, exitpriority=10)
-
-
-def run(submission: Submission) -> Record:
-    return _grader(submission)

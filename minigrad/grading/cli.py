@@ -8,21 +8,20 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the jobs share the processors among themselves
+from . import WITH_LIBRARY
+from .processes import Zygote
 
-from . import policy, reports  # noqa: E402
-from .batch import Grader, How, grade_all  # noqa: E402
-from .canary import Unsafe  # noqa: E402
-from .ledger import Ledger  # noqa: E402
-from .record import Record  # noqa: E402
-from .submissions import Aside, find  # noqa: E402
+# What a command needs it imports itself: one submission is graded in the time that all of them would take to import.
+
+
+INTERRUPTED = 130  # what a shell calls the status of a program that was ended by Ctrl-C
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     args = parser().parse_args(arguments)
     try:
         return args.run(args)
-    except (ValueError, Unsafe, RuntimeError, OSError) as error:
+    except (ValueError, RuntimeError, OSError) as error:
         print(f"minigrad {args.command}: {error}", file=sys.stderr)
         return 2
 
@@ -68,6 +67,12 @@ def asked(parser: argparse.ArgumentParser) -> None:
 
 
 def run_grade(args: argparse.Namespace) -> int:
+    early = first_zygote(args)
+    from . import policy, reports
+    from .batch import Grader, How, grade_all
+    from .ledger import Ledger
+    from .submissions import Aside, find
+
     aside: list[Aside] = []
     wanted = [s for s in find(args.submissions, aside) if not args.students or s.student in args.students]
     if unknown := set(args.students) - {s.student for s in wanted}:
@@ -76,19 +81,30 @@ def run_grade(args: argparse.Namespace) -> int:
         raise ValueError(f"{args.submissions}: no notebooks. Looked for files that end in .ipynb, in folders and zips.")
     how = How(args.set, args.tasks, args.seed, not args.unsafe_no_sandbox, tuple(args.only))
     setting = policy.read(args.course, args.roster, args.deadlines, args.accommodations, args.overrides, aside)
-    jobs = max(1, min(args.jobs, len(wanted)))
     grader = Grader(how)
-    if jobs == 1 and args.set:
-        grader.boot(grader.set(args.set))  # it loads while we go on
+    if early:
+        grader.zygotes[f"{args.set:0>2}"] = early
     with Ledger(args.out) as ledger:
+        jobs = max(1, min(args.jobs, len(wanted)))
         done = shown(grade_all(iter(wanted), how, ledger, jobs, grader, args.fresh), len(wanted))
         files = {s.file for s in wanted} if not args.students else None
-        everybody = reports.write(args.out, lambda: ledger.records(files), setting)
-    return finished(args.out, done, len(wanted), everybody)
+        reports.write(args.out, lambda: ledger.records(files), setting)
+    print(f"{done} of {len(wanted)} submissions; results in {args.out}")
+    return 0 if done == len(wanted) else INTERRUPTED
+
+
+def first_zygote(args: argparse.Namespace) -> Zygote | None:
+    """For one notebook of a known set, the process for the student's code: it starts while we go on."""
+    if not args.set or args.tasks or not args.submissions.is_file() or args.submissions.suffix != ".ipynb":
+        return None
+    zygote = Zygote(f"{args.set:0>2}" in WITH_LIBRARY, enclosed=not args.unsafe_no_sandbox)
+    zygote.boot()
+    return zygote
 
 
 def run_regrade(args: argparse.Namespace) -> int:
     from . import diff
+    from .ledger import Ledger
 
     with Ledger(args.out) as ledger:
         before = {record.file: record for record in ledger.records()}
@@ -101,23 +117,20 @@ def run_regrade(args: argparse.Namespace) -> int:
 
 def shown(records, total: int) -> int:
     """Go through all of them behind a progress bar; how many were done.  Ctrl-C ends it early, and nothing is lost."""
+    if total == 1:
+        return sum(1 for _ in records)
     from tqdm import tqdm
 
     done = 0
-    with tqdm(records, total=total, unit=" submissions", smoothing=0.1, disable=total == 1 or None) as bar:
+    with tqdm(records, total=total, unit=" submissions", smoothing=0.1, disable=None) as bar:
         try:
             for record in bar:
                 done += 1
-                if isinstance(record, Record) and record.error:
+                if record and record.error:
                     bar.write(f"{record.file}: {record.error}", file=sys.stderr)
         except KeyboardInterrupt:
             print("\nStopped. The same command goes on where this one was.", file=sys.stderr)
     return done
-
-
-def finished(out: Path, done: int, total: int, everybody) -> int:
-    print(f"{done} of {total} submissions; results in {out}")
-    return 0 if done == total else 130
 
 
 if __name__ == "__main__":

@@ -18,10 +18,10 @@ from ..classroom.judge import Case, cases_of
 from ..classroom.sealed import wire
 from ..classroom.task import DROPPED, Task, without_upstream
 from ..classroom.tasks import SETS, tasks_of
+from . import WITH_LIBRARY
 
 SOLUTIONS = Path(__file__).parents[2] / "solutions"  # of the repository; an installed package has none
 KEPT = 64 << 10  # bytes of a task's cases that are kept
-WITH_LIBRARY = {"05", "06", "07"}  # about using the library; the others are about writing it
 
 
 @dataclass(frozen=True)
