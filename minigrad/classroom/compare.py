@@ -81,7 +81,8 @@ def quickly_close(got: np.ndarray, expected: np.ndarray, tolerance: float, near:
     if got.dtype.kind != "f" or expected.dtype.kind != "f":
         return False
     with np.errstate(all="ignore"):
-        return bool(np.all(np.abs(got - expected) <= near + tolerance * np.abs(expected)))
+        off = np.abs(got - expected)
+        return bool(np.all(off <= near + tolerance * np.abs(expected)) and np.all(np.isfinite(off)))
 
 
 def pattern(got: np.ndarray, expected: np.ndarray, near: float) -> str:

@@ -15,10 +15,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import CodeType, ModuleType
 
-import wire
-from attempt import OURS, Failure, attempt, failure_of, quiet
-from cells import as_python
-from wire import SIZE, joined, split
+from . import wire
+from .attempt import OURS, Failure, attempt, failure_of, quiet
+from .cells import as_python
+from .wire import SIZE, joined, split
 
 LONGEST = 500  # characters of a message
 GIVEN: dict[str, CodeType] = {}  # cells that every notebook has, compiled once

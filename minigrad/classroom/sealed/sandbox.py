@@ -12,7 +12,7 @@ import platform
 import sys
 from pathlib import Path
 
-import seccomp
+from . import seccomp
 
 try:
     import resource

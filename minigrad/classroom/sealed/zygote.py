@@ -16,12 +16,12 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 os.environ |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
-import imports  # noqa: E402
-import runner  # noqa: E402
-import sandbox  # noqa: E402
+from sealed import imports, runner, sandbox  # noqa: E402  a package without its own: nothing above it is loaded
+
+del sys.path[0]
 
 WAIT = 0.3  # seconds for a process that has closed its pipe to be gone
 
