@@ -25,7 +25,7 @@ class Chosen(NamedTuple):
     submissions: int
 
 
-@dataclass
+@dataclass(slots=True)
 class Row:
     """What is kept of a grade: enough for the table of a class."""
 
@@ -34,7 +34,7 @@ class Row:
     slug: str
     file: str
     submitted: str
-    scores: dict[str, float]
+    scores: tuple[float, ...]  # in the order of the set's tasks
     points: float
     raw: float
     days: int
@@ -116,6 +116,7 @@ class Class:
             better = best is None or key > best.preference
             place, key = (place, key) if better else best[:2]
             self.chosen[id, number] = Chosen(place, key, best.submissions + 1 if best else 1)
+        self.chosen = {who: chosen._replace(preference=()) for who, chosen in self.chosen.items()}  # it was large
         self.records = len(last)
         self.unknown = sorted(person.id for person in self.people.values() if not person.known)
         self.people |= self.setting.roster.people if self.setting.roster else {}
@@ -151,7 +152,7 @@ class Class:
                 slug(person, number) if record else "",
                 record.file if record else "",
                 record.submitted if record else "",
-                {mark.id: mark.score for mark in made.marks},
+                tuple(mark.score for mark in made.marks),
                 made.points,
                 made.raw,
                 made.late.days,

@@ -55,16 +55,18 @@ class Tables:
         return writer(stack.enter_context(open(unfinished, "w", encoding="utf-8-sig", newline="")))
 
     def grades(self) -> None:
-        tasks = [id for tasks in self.everybody.tasks.values() for id in tasks]
+        tasks = [(number, id) for number, tasks in self.everybody.tasks.items() for id in tasks]
         versions = ", ".join(self.everybody.version_lines())
         sandbox = UNSAFE.upper() if self.everybody.unsafe else "held"
         with ExitStack() as stack:
             write = self.table(stack, "grades.csv")
-            write([*WHO, *(f"task {id}" for id in tasks), *WHAT])
+            write([*WHO, *(f"task {id}" for _, id in tasks), *WHAT])
             for row in self.everybody.rows:
+                own = iter(row.scores)
+                scores = [next(own) if number == row.set else None for number, _ in tasks]
                 write(
                     [row.person.id, row.person.name, row.person.lms_id, row.person.section, f"set {row.set}"]
-                    + [row.file, row.submitted, row.submissions, *(row.scores.get(id) for id in tasks)]
+                    + [row.file, row.submitted, row.submissions, *scores]
                     + [row.raw, row.days, row.penalty, "yes" if row.overridden else "", row.final, row.points]
                     + [row.error or row.note, versions, sandbox if row.submissions else ""]
                 )
