@@ -23,6 +23,7 @@ from minigrad.grading.reports.gather import slug
 from minigrad.grading.roster import Person, Roster
 from minigrad.grading.submissions import Aside
 
+TITLE = "Set 04, Gradients of operations"
 VERSIONS = {"course": "0.1.0", "set 04": "1", "grader": "0.1.0"}
 ONE = Item("4.1", "Addition", 1, 1, code="def add_backward(G, A, B):\n    return G, G")
 TWO = Item(
@@ -105,7 +106,7 @@ def test_every_file_is_there_and_has_the_numbers(tmp_path):
     )
     assert (bob["final"], bob["versions"], bob["sandbox"]) == ("4", "course 0.1.0, set 04 1, grader 0.1.0", "held")
     points, ann, bob = table(tmp_path / "canvas.csv")
-    assert (points["Student"], points["Set 04"], ann["Set 04"]) == ("    Points Possible", "4", "1")
+    assert (points["Student"], points[TITLE], ann[TITLE]) == ("    Points Possible", "4", "1")
     ann, bob = table(tmp_path / "moodle-04.csv")
     assert (ann["Grade"], ann["Maximum Grade"]) == ("1", "4")
     assert ann["Feedback comments"] == "4.2 Element-wise multiplication: 0 of 3. dA[0, 1] is 2; it should be 4."
@@ -149,6 +150,22 @@ def test_a_students_page_has_what_helps(tmp_path):
     ):
         assert said in text.text
     assert "mark" in text.tags and re.search(r"<mark>    return G \* A, G \* B</mark>", page(tmp_path))
+
+
+def test_a_task_that_was_not_written_takes_one_line(tmp_path):
+    item = Item(
+        "4.1",
+        "Addition",
+        1,
+        0,
+        "add_backward is not written yet.",
+        tried="G (3, 7)",
+        seed=1,
+        code="# Your code",
+        line=1,
+    )
+    text = Page(page(write(tmp_path, record("ann", item)))).text
+    assert item.reason in text and "Tried with" not in text and "# Your code" not in text
 
 
 def test_a_students_page_has_nothing_of_another(tmp_path):
@@ -216,7 +233,7 @@ def test_several_sets(tmp_path):
     five = record("ann", Item("5.1", "Loss", 2, 2), set="05")
     write(tmp_path, record(), five)
     assert [(row["set"], row["final"]) for row in table(tmp_path / "grades.csv")] == [("set 04", "1"), ("set 05", "2")]
-    assert [row["Set 05"] for row in table(tmp_path / "canvas.csv")] == ["2", "2"]
+    assert [row["Set 05, Loss functions"] for row in table(tmp_path / "canvas.csv")] == ["2", "2"]
     assert "Loss" in page(tmp_path, set="05") and (tmp_path / "moodle-05.csv").exists()
 
 

@@ -350,6 +350,7 @@ def test_a_key_that_stands_twice():
         (b"", "the file is empty"),
         (b" \n", "the file is empty"),
         (b"import numpy as np\n", "this is a Python script"),
+        (b"print(1)\n", "this is a Python script"),
         (b"<!DOCTYPE html><html>", "this is an HTML page"),
         (b"PK\x03\x04...", "this is a zip archive"),
         (b"%PDF-1.7", "this is a PDF"),
@@ -365,7 +366,7 @@ def test_a_key_that_stands_twice():
         (b'{"cells": [' + b"9" * 10_000 + b"]", "it ends in the middle"),
         (notebook(CODE | {"source": "x" * 5_000_001}), "at most 5,000,000 are read"),
     ],
-    ids=map(str, range(17)),
+    ids=map(str, range(18)),
 )
 def test_what_is_no_notebook_is_told_in_words(raw, says):
     with pytest.raises(ValueError) as error:

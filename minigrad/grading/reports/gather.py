@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from ...classroom.tasks import SETS
 from ..policy import Grade, Setting, grade, preference, tasks_of
 from ..record import Record
 from ..roster import Person
@@ -181,7 +182,7 @@ class Class:
             item = mark.item
             if item is None or item.passed:
                 continue
-            task.unwritten += item.reason.endswith(("is not written yet.", "is not defined."))
+            task.unwritten += unwritten(item.reason)
             if item.says:
                 key = (mark.id, -1 if item.misconception is None else item.misconception)
                 self.mistakes.setdefault(key, Mistake(mark.id, item.says)).count += 1
@@ -206,6 +207,11 @@ class Class:
     def title(self) -> str:
         return self.setting.course.title or "Automatic Differentiation of Tensor Operations"
 
+    def title_of(self, set: str) -> str:
+        """The course file's own, or the set's."""
+        own = f"Set {set}, {SETS[set][1]}" if set in SETS else f"Set {set}"
+        return self.setting.course.set(set).title or own
+
     def version_lines(self) -> list[str]:
         """course 2026.1, set 04 1.0, grader 0.1.0: more than one of a kind if the class was graded with several."""
         own = [f"course file {self.setting.course.version}"] if self.setting.course.version else []
@@ -218,6 +224,11 @@ class Class:
             return f"{self.unsafe} of {sum(self.layers.values())} submissions were {UNSAFE}."
         held = sorted({" + ".join(layers) for layers in self.layers})
         return f"Graded in a sandbox: {'; '.join(held)}."
+
+
+def unwritten(reason: str) -> bool:
+    """Whether the reason says that there is no answer."""
+    return reason.endswith(" is not written yet.") or reason.startswith("There is no ")
 
 
 def slug(person: Person, number: str) -> str:

@@ -78,7 +78,7 @@ class Tables:
             people.setdefault(row.person.id, {})[row.set] = row
         with ExitStack() as stack:
             write = self.table(stack, "canvas.csv")
-            write([*CANVAS, *(title_of(self.everybody, number) for number in sets)])
+            write([*CANVAS, *(self.everybody.title_of(number) for number in sets)])
             points = [sum(points for _, points in tasks.values()) for tasks in self.everybody.tasks.values()]
             write(["    Points Possible", "", "", "", "", *points])
             for rows in people.values():
@@ -99,10 +99,6 @@ class Tables:
                     participant = f"Participant {person.lms_id}" if person.lms_id else ""
                     who = [participant, person.shown, person.sis_id, person.email]
                     write([*who, row.final, row.points, "", said])
-
-
-def title_of(everybody: Class, set: str) -> str:
-    return everybody.setting.course.set(set).title or f"Set {set}"
 
 
 def comment(grade: Grade) -> str:
