@@ -357,7 +357,7 @@ def test_hostile_words_are_shown_and_do_nothing(tmp_path, words):
     assert "{{ 7*7 }}" in Page(page(tmp_path / "none", words, words)).text or words != EVIL
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(st.characters(), max_size=30))
 def test_any_words_are_shown_and_do_nothing(tmp_path, words):
     check_harmless(write(tmp_path / f"x{abs(hash(words))}", hostile(words)))

@@ -103,7 +103,7 @@ class Class:
             last[record.student, record.file, record.set] = (  # one that was graded again replaces its first
                 place,
                 person.id,
-                preference(self.setting, record.submitted, record.file, score),
+                preference(self.setting, record, score),
             )
         named = [number for number in seen if number]
         if "" in seen and named:  # nothing of it could be read, so nobody knows which set it was meant for
