@@ -132,6 +132,8 @@ def test_results_follow_their_schema(tmp_path):
     assert (eve["error"], eve["sandbox"], results["without_sandbox"]) == ("not a notebook: it is empty.", [], 1)
     assert (zoe["file"], zoe["final"], zoe["override"]) == (None, 2, {"score": 2, "comment": "ill"})
     assert results["unknown_students"] == ["eve"]
+    assert [row["overridden"] for row in table(tmp_path / "grades.csv")] == ["4.2: 0 → 1", "", "all: 0 → 2"]
+    assert "The score was set by hand" not in page(tmp_path) and "Set by hand; the grader gave 0." in page(tmp_path)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(results | {"students": [ann | {"final": "1"}]}, schema)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ...classroom.tasks import SETS
+from .. import csvfile
 from ..policy import Grade, Setting, grade, preference, tasks_of
 from ..record import Record
 from ..roster import Person
@@ -40,7 +41,7 @@ class Row:
     raw: float
     days: int
     penalty: float
-    overridden: bool
+    overridden: str  # which scores, from what to what
     final: float
     submissions: int
     error: str
@@ -158,7 +159,7 @@ class Class:
                 made.raw,
                 made.late.days,
                 made.penalty,
-                bool(made.override or any(mark.override for mark in made.marks)),
+                overridden(made),
                 made.final,
                 made.submissions,
                 record.error if record else "Nothing was handed in.",
@@ -224,6 +225,11 @@ class Class:
             return f"{self.unsafe} of {sum(self.layers.values())} submissions were {UNSAFE}."
         held = sorted({" + ".join(layers) for layers in self.layers})
         return f"Graded in a sandbox: {'; '.join(held)}."
+
+
+def overridden(made: Grade) -> str:
+    said = [f"{m.id}: {csvfile.number(m.graded)} → {csvfile.number(m.score)}" for m in made.marks if m.override]
+    return "; ".join(said + [f"all: {csvfile.number(made.raw)} → {csvfile.number(made.final)}"] * bool(made.override))
 
 
 def unwritten(reason: str) -> bool:

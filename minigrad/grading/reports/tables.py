@@ -67,7 +67,7 @@ class Tables:
                 write(
                     [row.person.id, row.person.name, row.person.lms_id, row.person.section, f"set {row.set}"]
                     + [row.file, row.submitted, row.submissions, *scores]
-                    + [row.raw, row.days, row.penalty, "yes" if row.overridden else "", row.final, row.points]
+                    + [row.raw, row.days, row.penalty, row.overridden, row.final, row.points]
                     + [row.error or row.note, versions, sandbox if row.submissions else ""]
                 )
 
