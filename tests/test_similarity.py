@@ -157,10 +157,10 @@ def test_the_order_of_the_submissions_does_not_matter():
 @pytest.mark.slow
 def test_a_thousand_submissions_take_seconds():
     many = [handed_in(f"s{i}", *written(i, 17)) for i in range(1000)]
-    start = time.perf_counter()
+    start = time.process_time()  # the machine may be busy
     first, *_ = pairs([*many, handed_in("copy", *disguised(written(500, 17)))], STUB)
     assert {first.a.student, first.b.student} == {"copy", "s500"}
-    assert time.perf_counter() - start < 60
+    assert time.process_time() - start < 60
 
 
 # ---------------------------------------------------------------- what a regrade changed
