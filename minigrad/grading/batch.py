@@ -111,10 +111,16 @@ def grade_all(
     jobs: int = 1,
     grader: Grader | None = None,
     fresh: bool = False,
+    elsewhere: Callable[[Iterator[Submission], How], Iterator[Record]] | None = None,
 ) -> Iterator[Record | None]:
-    """Grade what the ledger does not know yet (all, if `fresh`); for each submission its record, or None if it was known."""
+    """Grade what the ledger does not know yet (all, if `fresh`); for each submission its record, or None if it was known.
+
+    `elsewhere(work, how)` does it in the place of this machine's processes.
+    """
     grader = grader or Grader(how)
     run = here if jobs == 1 else lambda work, how, grader: on_processes(work, how, jobs)
+    if elsewhere:
+        run = lambda work, how, grader: elsewhere(work, how)
     skipped: list[None] = []
 
     def work() -> Iterator[Submission]:

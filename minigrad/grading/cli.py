@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the jobs share the processors among themselves
@@ -60,6 +60,7 @@ def asked(parser: argparse.ArgumentParser) -> None:
     )
     say("--set", default="", help="the set, 04 say; left out: the one that a notebook's checks are of")
     say("--jobs", type=int, default=os.cpu_count() or 1, help="how many at a time (here %(default)s)")
+    say("--cluster", metavar="ADDRESS", help="hand the submissions to a Dask cluster: the address of its scheduler")
     say("--seed", type=int, help="the same cases in every run; without it nobody can know them")
     say("--tasks", type=Path, metavar="DIR", help="a folder with sets of your own")
     for name in ("course", "roster", "deadlines", "accommodations", "overrides"):
@@ -77,14 +78,22 @@ def run_grade(args: argparse.Namespace) -> int:
     how = How(args.set, args.tasks, args.seed, not args.unsafe_no_sandbox, len(wanted) > 1, tuple(args.only))
     setting = policy.read(args.course, args.roster, args.deadlines, args.accommodations, args.overrides, aside)
     jobs = max(1, min(args.jobs, len(wanted)))
-    grader = Grader(how)
-    if jobs == 1 and args.set:
+    grader, elsewhere = Grader(how), on_cluster(args.cluster)
+    if jobs == 1 and args.set and not elsewhere:
         grader.boot(grader.set(args.set).library)  # it loads while we go on
     with Ledger(args.out) as ledger:
-        done = shown(grade_all(iter(wanted), how, ledger, jobs, grader, args.fresh), len(wanted))
+        done = shown(grade_all(iter(wanted), how, ledger, jobs, grader, args.fresh, elsewhere), len(wanted))
         files = {s.file for s in wanted} if not args.students else None
         everybody = reports.write(args.out, lambda: ledger.records(files), setting)
     return finished(args.out, done, len(wanted), everybody)
+
+
+def on_cluster(address: str | None) -> Callable | None:
+    if not address:
+        return None
+    from . import cluster
+
+    return lambda work, how: cluster.on_cluster(work, how, address)
 
 
 def run_regrade(args: argparse.Namespace) -> int:
