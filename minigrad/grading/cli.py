@@ -45,7 +45,20 @@ def parser() -> argparse.ArgumentParser:
     regrade.add_argument("--student", action="append", dest="students", default=[], help="as the reports call them")
     regrade.add_argument("--task", action="append", dest="only", default=[])
     regrade.set_defaults(run=run_regrade, fresh=True)
+
+    autograder = commands.add_parser("gradescope", help="write a Gradescope autograder that gives the same scores")
+    of_a_set(autograder)
+    autograder.add_argument("--out", type=Path, default=Path("autograder.zip"), metavar="ZIP")
+    autograder.add_argument("--seed", type=int, help="the same cases for every submission")
+    autograder.add_argument("--course", type=Path, metavar="FILE", help="which tasks are asked for, and their points")
+    autograder.add_argument("--unsafe-no-sandbox", action="store_true", help="grade also where no walls hold")
+    autograder.set_defaults(run=run_gradescope)
     return parser
+
+
+def of_a_set(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("set", metavar="SET", help="the set, 04 say")
+    parser.add_argument("--tasks", type=Path, metavar="DIR", help="a folder with sets of your own")
 
 
 def asked(parser: argparse.ArgumentParser) -> None:
@@ -106,6 +119,17 @@ def run_regrade(args: argparse.Namespace) -> int:
         changes = diff.changes(before.values(), ledger.records())
     print(diff.text(changes))
     return code
+
+
+def run_gradescope(args: argparse.Namespace) -> int:
+    from . import gradescope
+
+    asked = gradescope.Asked(args.set, args.seed, not args.unsafe_no_sandbox)
+    the_set = gradescope.write(args.out, asked, args.tasks, args.course)
+    print(
+        f"{args.out}: set {the_set.number}, {the_set.title}, version {the_set.version}. Keep it: it holds the solutions."
+    )
+    return 0
 
 
 def shown(records, total: int) -> int:
