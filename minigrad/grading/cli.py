@@ -53,6 +53,21 @@ def parser() -> argparse.ArgumentParser:
     autograder.add_argument("--course", type=Path, metavar="FILE", help="which tasks are asked for, and their points")
     autograder.add_argument("--unsafe-no-sandbox", action="store_true", help="grade also where no walls hold")
     autograder.set_defaults(run=run_gradescope)
+
+    release = commands.add_parser("release", help="write what students get of a set")
+    of_a_set(release)
+    release.add_argument("--out", type=Path, required=True, metavar="DIR")
+    for name in ("course", "deadlines"):
+        release.add_argument(f"--{name}", type=Path, metavar="FILE", help="for the page on how to hand it in")
+    release.set_defaults(run=run_release)
+
+    notebooks = commands.add_parser("notebooks", help="make the notebooks of sets of your own, and prove them")
+    notebooks.add_argument("tasks", type=Path, metavar="DIR", help="the folder with set09.py and 09-topic.md, say")
+    notebooks.set_defaults(run=run_notebooks)
+
+    sets = commands.add_parser("sets", help="list the sets that can be graded")
+    sets.add_argument("--tasks", type=Path, metavar="DIR", help="a folder with sets of your own")
+    sets.set_defaults(run=run_sets)
     return parser
 
 
@@ -130,6 +145,38 @@ def run_gradescope(args: argparse.Namespace) -> int:
         f"{args.out}: set {the_set.number}, {the_set.title}, version {the_set.version}. Keep it: it holds the solutions."
     )
     return 0
+
+
+def run_release(args: argparse.Namespace) -> int:
+    from . import release
+    from .sets import graded_set
+
+    the_set = graded_set(args.set, args.tasks)
+    for path in release.write(the_set, args.out, policy.read(args.course, deadlines=args.deadlines)):
+        print(path)
+    return 0
+
+
+def run_notebooks(args: argparse.Namespace) -> int:
+    from . import authoring
+
+    for the_set in authoring.make(args.tasks):
+        print(line_of(the_set))
+    return 0
+
+
+def run_sets(args: argparse.Namespace) -> int:
+    from .sets import graded_set, numbers
+
+    for number in numbers(args.tasks):
+        print(line_of(graded_set(number, args.tasks)))
+    return 0
+
+
+def line_of(the_set) -> str:
+    points = sum(task.points for task in the_set.tasks.values())
+    own = f", from {the_set.folder}" if the_set.folder else ""
+    return f"{the_set.number}  {the_set.title}: {len(the_set.tasks)} tasks, {points} points, version {the_set.version}{own}"
 
 
 def shown(records, total: int) -> int:
