@@ -13,12 +13,13 @@ import argparse
 import copy
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
-import jupytext
 import nbformat
 from nbformat import NotebookNode
 
+from .task import Task
 from .tasks import SETS, find, tasks_of
 
 HEADING = re.compile(r"^## (\d+\.\d+\w?)$", re.MULTILINE)
@@ -32,8 +33,10 @@ def source_of(folder: Path, number: str) -> Path:
     return folder / f"{number}-{SETS[number][0]}.md"
 
 
-def solution_of(source: Path) -> NotebookNode:
+def solution_of(source: Path, task_of: Callable[[str], Task] = find) -> NotebookNode:
     """The notebook of a source, not executed yet."""
+    import jupytext
+
     read = jupytext.read(source)
     cells = []
     answers: list[NotebookNode] = []  # since the last check, which says whose they are
@@ -41,14 +44,14 @@ def solution_of(source: Path) -> NotebookNode:
         cell.id = f"cell-{i:03}"
         cell.metadata = NotebookNode({k: v for k, v in cell.metadata.items() if k in ("tags", "mystnb")})
         if cell.cell_type == "markdown":
-            text = HEADING.sub(lambda match: heading(match[1]), cell.source)
+            text = HEADING.sub(lambda match: heading(task_of(match[1])), cell.source)
             cell.source = re.sub("^# Exercises", "# Solutions", text)
         elif SOLUTION.search(cell.source):
             answers.append(cell)
         elif match := CHECK.search(cell.source):
             for n, answer in enumerate(answers):
                 answer.metadata.nbgrader = nbgrader(f"answer-{slug(match[1])}{'-' * bool(n)}{n or ''}", solution=True)
-            cell.metadata.nbgrader = nbgrader(f"check-{slug(match[1])}", points=find(match[1]).points)
+            cell.metadata.nbgrader = nbgrader(f"check-{slug(match[1])}", points=task_of(match[1]).points)
             answers = []
         cells.append(cell)
     return nbformat.v4.new_notebook(cells=cells, metadata=KERNEL)
@@ -70,11 +73,10 @@ def stub(match: re.Match) -> str:
     return f'{match[1]}# Your code here\n{match[1]}raise NotImplementedError("not written yet")'
 
 
-def heading(id: str) -> str:
+def heading(task: Task) -> str:
     """The title of a task, and what it asks for in time and effort."""
-    task = find(id)
     points = "1 point" if task.points == 1 else f"{task.points} points"
-    return f"## {id} {task.title}\n\n*{points}, about {task.minutes} minutes, difficulty {'●' * task.difficulty}{'○' * (3 - task.difficulty)}*"
+    return f"## {task.id} {task.title}\n\n*{points}, about {task.minutes} minutes, difficulty {'●' * task.difficulty}{'○' * (3 - task.difficulty)}*"
 
 
 def slug(id: str) -> str:
@@ -106,8 +108,11 @@ def write(notebook: NotebookNode, path: Path) -> None:
 
 def missing(notebook: NotebookNode, number: str) -> set[str]:
     """Tasks of the set that the notebook does not check, and the other way round."""
-    checked = {id for cell in notebook.cells if cell.cell_type == "code" for id in CHECK.findall(cell.source)}
-    return checked ^ set(tasks_of(number))
+    return checked(notebook) ^ set(tasks_of(number))
+
+
+def checked(notebook: NotebookNode) -> set[str]:
+    return {id for cell in notebook.cells if cell.cell_type == "code" for id in CHECK.findall(cell.source)}
 
 
 def main() -> None:

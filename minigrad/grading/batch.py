@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from .submissions import Submission
 from .text import plain
 
 CHECK = re.compile(r'^\s*check\(\s*["\'](\d+)\.', re.MULTILINE)
+AHEAD = 3  # submissions waiting for each job, where there are several
 OFTEN = 3  # submissions that plot while they are graded; then Matplotlib is loaded for all
 
 
@@ -82,6 +83,12 @@ class Grader:
         for zygote in self.zygotes.values():
             zygote.close()
 
+    def __enter__(self) -> Grader:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
 
 def recognised(submission: Submission) -> str:
     """The set whose checks the notebook has most of; "" if there are none, or it is no notebook."""
@@ -100,14 +107,15 @@ def recognised(submission: Submission) -> str:
 
 def grade_all(
     submissions: Iterable[Submission],
-    how: How,
     ledger: Ledger,
-    jobs: int = 1,
-    grader: Grader | None = None,
+    grader: Grader,
+    run: Callable[[Iterator[Submission]], Iterator[Record]] | None = None,
     fresh: bool = False,
 ) -> Iterator[Record | None]:
-    """Grade what the ledger does not know yet (all, if `fresh`); for each submission its record, or None if it was known."""
-    grader = grader or Grader(how)
+    """Grade what the ledger does not know yet (all, if `fresh`); for each submission its record, or None if it was known.
+
+    `run` does it somewhere else than in this process, and gives the records as they come.
+    """
     skipped: list[None] = []
 
     def work() -> Iterator[Submission]:
@@ -118,8 +126,8 @@ def grade_all(
             else:
                 yield read
 
-    for record in here(work(), grader) if jobs == 1 else elsewhere(work(), how, jobs):
-        ledger.add(merged(ledger.get(record.file), record, how.only))
+    for record in run(work()) if run else map(grader, work()):
+        ledger.add(merged(ledger.get(record.file), record, grader.how.only))
         yield from skipped
         skipped.clear()
         yield record
@@ -160,20 +168,6 @@ def merged(old: Record | None, new: Record, only: tuple[str, ...]) -> Record:
     graded = {item.id: item for item in new.items}
     kept = {item.id: graded.pop(item.id, item) for item in old.items}
     return replace(new, items=(*kept.values(), *graded.values()))
-
-
-def here(work: Iterable[Submission], grader: Grader) -> Iterator[Record]:
-    try:
-        for submission in work:
-            yield grader(submission)
-    finally:
-        grader.close()
-
-
-def elsewhere(work: Iterator[Submission], how: How, jobs: int) -> Iterator[Record]:
-    from .pool import on_processes  # it takes longer to import than one submission to grade
-
-    yield from on_processes(work, how, jobs)
 
 
 def ungraded(submission: Submission, number: str, error: str) -> Record:

@@ -11,11 +11,10 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from multiprocessing.util import Finalize
 
-from .batch import Grader, How, ungraded
+from .batch import AHEAD, Grader, How, ungraded
 from .record import Record
 from .submissions import Submission
 
-AHEAD = 3  # submissions waiting for each job
 PR_SET_PDEATHSIG = 1
 
 

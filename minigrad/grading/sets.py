@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
@@ -65,6 +66,14 @@ class GradedSet:
         cells = json.loads(self.solution.read_text(encoding="utf-8"))["cells"]
         return ["".join(c["source"]) for c in cells if c["cell_type"] == "code" and not is_answer(c)]
 
+    def stubs(self) -> list[tuple[int, str]]:
+        """The code cells that students are given, numbered: the solved notebook's without the answers."""
+        from ..classroom.notebooks import SOLUTION, stub
+
+        cells = json.loads(self.solution.read_text(encoding="utf-8"))["cells"] if self.solution else []
+        code = [(i, "".join(cell["source"])) for i, cell in enumerate(cells, 1) if cell["cell_type"] == "code"]
+        return [(i, SOLUTION.sub(stub, source)) for i, source in code]
+
     @cached_property
     def _cases(self) -> dict[tuple[str, int], tuple[list[Case], bytes]]:
         return {}
@@ -95,8 +104,7 @@ def graded_set(number: str, folder: Path | None = None) -> GradedSet:
     if folder is not None and (path := Path(folder, f"set{number}.py")).exists():
         return private(number, path)
     if number not in SETS:
-        there = ", ".join([*SETS, *(p.stem[3:] for p in sorted(Path(folder).glob("set*.py")))] if folder else SETS)
-        raise ValueError(f"There is no set {number}; there are {there}.")
+        raise ValueError(f"There is no set {number}; there are {', '.join(numbers(folder))}.")
     module = Path(__file__).parents[1] / f"classroom/sets/set{number}.py"
     solution = SOLUTIONS / f"{number}-{SETS[number][0]}.ipynb"
     found = solution if solution.exists() else None
@@ -104,8 +112,28 @@ def graded_set(number: str, folder: Path | None = None) -> GradedSet:
     return GradedSet(number, SETS[number][1], tasks_of(number), number in WITH_LIBRARY, found, sources)
 
 
+def numbers(folder: Path | None = None) -> list[str]:
+    """Of all sets: the course's, and those in the instructor's `folder`."""
+    own = {path.stem[3:] for path in Path(folder).glob("set[0-9][0-9].py")} if folder else set()
+    return sorted({*SETS, *own})
+
+
 def private(number: str, path: Path) -> GradedSet:
     """A set of an instructor's own: its module may say TITLE and LIBRARY (False: students may not import minigrad)."""
+    module, tasks = tasks_in(number, path)
+    solutions = sorted(path.parent.glob(f"{number}-*.ipynb"))
+    if not solutions:
+        raise ValueError(
+            f"{path}: there is no {number}-topic.ipynb, with the solutions, beside it. `minigrad notebooks` makes it."
+        )
+    title = getattr(module, "TITLE", solutions[0].stem[3:].replace("-", " ").capitalize())
+    return GradedSet(
+        number, title, tasks, getattr(module, "LIBRARY", True), solutions[0], (path, solutions[0]), path.parent
+    )
+
+
+def tasks_in(number: str, path: Path) -> tuple[ModuleType, dict[str, Task]]:
+    """The module of an instructor's own set, and its tasks by their ids."""
     spec = spec_from_file_location(f"minigrad.classroom.sets.set{number}_private", path)
     module = module_from_spec(spec)
     try:
@@ -117,13 +145,7 @@ def private(number: str, path: Path) -> GradedSet:
         raise ValueError(
             f"{path}: {', '.join(map(str, wrong))}: a task of set {number} is a Task with id {int(number)}.something."
         )
-    solutions = sorted(path.parent.glob(f"{number}-*.ipynb"))
-    if not solutions:
-        raise ValueError(f"{path}: there is no {number}-topic.ipynb, with the solutions, beside it.")
-    title = getattr(module, "TITLE", solutions[0].stem[3:].replace("-", " ").capitalize())
-    return GradedSet(
-        number, title, tasks, getattr(module, "LIBRARY", True), solutions[0], (path, solutions[0]), path.parent
-    )
+    return module, tasks
 
 
 def by_solution(task: Task, answer) -> Task:
@@ -137,8 +159,12 @@ def by_solution(task: Task, answer) -> Task:
 
 def answers_in(path: Path) -> dict[str, object]:
     """Run the answers of a solved notebook, and what is imported and defined around them; not its plots and its checks."""
+    return answers_in_cells(json.loads(path.read_text(encoding="utf-8"))["cells"], path)
+
+
+def answers_in_cells(cells: list[dict], path: Path) -> dict[str, object]:
     space: dict[str, object] = {"__name__": "solution", "np": np}
-    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+    for cell in cells:
         if cell["cell_type"] != "code":
             continue
         tree = ast.parse("".join(cell["source"]))
