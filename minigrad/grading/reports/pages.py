@@ -30,8 +30,11 @@ BINS = [f"{n}–{n + 9} %" for n in range(0, 100, 10)] + ["100 %"]
 @cache
 def environment() -> Environment:
     """Jinja2, imported when the first page is written: a program that only grades does not wait for it."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
 
+    compiled = HERE / "__pycache__"  # where Python keeps its own
+    if os.access(HERE, os.W_OK):
+        compiled.mkdir(exist_ok=True)
     made = Environment(
         loader=FileSystemLoader(HERE),
         autoescape=True,
@@ -39,6 +42,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
+        bytecode_cache=FileSystemBytecodeCache(str(compiled)) if os.access(compiled, os.W_OK) else None,
     )
     style = (HERE / "style.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
