@@ -161,12 +161,17 @@ def defined_by(source: str, name: str):
     return space[name]
 
 
+def nobody_to_ask(prompt: object = "") -> str:
+    raise EOFError("input() has nobody to ask while grading")
+
+
 def live(requests: int, replies: int, output: int, progress: int) -> None:
     """The whole life of the process, from the fork on; the walls stand already."""
     nothing = os.open("/dev/null", os.O_RDONLY)
     os.dup2(nothing, 0)
     os.dup2(output, 1)
     os.dup2(output, 2)
+    builtins.input = nobody_to_ask
     sys.stdin = open(0, encoding="utf-8", closefd=False)
     sys.stdout = open(1, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
     sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
