@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import http.server
 import os
@@ -17,9 +18,9 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.fixture(scope="module")  # while Playwright runs, no other event loop can
-def browser() -> Iterator:
-    """Chromium; a test that can't find it is skipped, but fails where MINIGRAD_CI promises it."""
+@contextlib.contextmanager
+def chromium() -> Iterator:
+    """The browser; a test that can't find it is skipped, but fails where MINIGRAD_CI promises it."""
     path = shutil.which("chromium") or shutil.which("google-chrome")
     try:
         from playwright.sync_api import sync_playwright
@@ -28,9 +29,15 @@ def browser() -> Iterator:
     if path is None:
         (pytest.fail if "MINIGRAD_CI" in os.environ else pytest.skip)("chromium or playwright is not installed")
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
-        yield chromium
-        chromium.close()
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")  # while Playwright runs, no other event loop can
+def browser() -> Iterator:
+    with chromium() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

@@ -72,5 +72,5 @@ def check(app, exception):
 
 
 def setup(app):
-    app.connect("build-finished", check)
+    app.connect("build-finished", check, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -15,6 +15,8 @@ from urllib.parse import urlencode, urlsplit
 HERE = Path(__file__).parent
 STORY = "Which derivative every tensor operation hands back, and how a graph puts them together."
 CARD = "_static/card.png"
+FONT = '\n<link rel="preload" as="font" type="font/woff2" crossorigin="" href="{}"/>'
+FONTS = ["KaTeX_Main-Regular.woff2", "KaTeX_Math-Italic.woff2"]
 EMPTY_HEADS = re.compile(r"<th\b[^>]*>\s*(?:<p>\s*</p>)?\s*</th>")
 SENTENCES = re.compile(r"<p>(.*?)</p>", re.DOTALL)
 
@@ -86,6 +88,8 @@ def surround(app, page, template, context, doctree):
     body = EMPTY_HEADS.sub("<td></td>", body)
     title = re.sub(r"<[^>]*>", "", context["title"])
     context["metatags"] += tags(page, title, body, app.config)
+    if 'class="katex' in body:  # else lines move when a letter arrives
+        context["metatags"] += "".join(FONT.format(context["pathto"](f"_static/katex/fonts/{f}", 1)) for f in FONTS)
     context["body"] = body + links(page, context["page_source_suffix"], title, app.config.html_theme_options)
 
 
@@ -126,5 +130,5 @@ def draw_card(path, title):
 
 def setup(app):
     app.connect("html-page-context", surround, priority=600)
-    app.connect("build-finished", finish, priority=450)  # after what trims, before what checks
+    app.connect("build-finished", finish, priority=800)  # after what trims, before what checks
     return {"parallel_read_safe": True, "parallel_write_safe": True}

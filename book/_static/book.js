@@ -7,8 +7,17 @@ function formulas() {
   }
 }
 
+// The theme takes the focus from its buttons when they are clicked: right for a mouse, but a keyboard starts all over.
+function keepFocus(event) {
+  const button = event.target.closest(".theme-switch-button, .search-button, .sidebar-toggle");
+  if (button && event.detail === 0 && !document.querySelector("dialog[open]")) button.focus();
+}
+
 addEventListener("load", () => {
   formulas();
+  document.addEventListener("click", keepFocus);
+  const sidebar = document.querySelector("#pst-primary-sidebar");
+  if (sidebar) [sidebar.role, sidebar.ariaLabel] = ["complementary", "The book"];
   addEventListener("resize", formulas);
   for (const summary of document.querySelectorAll(".bd-docs-nav summary")) {
     summary.ariaLabel = `Sections of ${summary.closest("li").querySelector("a").textContent.trim()}`;
