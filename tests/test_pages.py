@@ -12,11 +12,11 @@ from statistics import median
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from conftest import ROOT, chromium
+from browsing import LAPTOP, PHONE, axe, chromium, dark
 
-PHONE, LAPTOP = {"width": 390, "height": 800}, {"width": 1280, "height": 900}
+ROOT = Path(__file__).parent.parent
 TEXT_PAGE = (1_200_000, 350_000)  # bytes as they are, and as they travel
-FLIPBOOK_PAGE = (1_500_000, 400_000)  # its frames are pictures, drawn in words
+FLIPBOOK_PAGE = (1_400_000, 350_000)  # its frames are pictures, drawn in words
 SHIFT = 0.02
 COLOURS = {"runOnly": ["color-contrast", "link-in-text-block"]}  # all else does not change in the dark
 
@@ -38,19 +38,18 @@ TEX = r"""() => {
     }
     return found;
 }"""
-# Words of code and parts of formulas that look like one before on the page: thousands, and axe takes a second for each
-# thousand.  The first of each kind stays in each kind of place.
+# Words of code, parts of formulas, links in lists of contents: what looks like one before it on the page, in the same
+# kind of place, goes.  There are thousands, and axe takes a second for each thousand.
 THIN_OUT = """() => {
+    const many = "pre span, dt.sig :is(span, em), .katex *, .page-toc a, .bd-docs-nav a, article code";
     const kinds = new Set();
-    for (const part of document.querySelectorAll("pre span, .katex *")) {
-        const place = part.closest(":is(figcaption, h1, h2, h3, table, summary, .admonition, .cell_input, .cell_output, dt)");
-        const kind = [part.tagName, part.className, part.getAttribute("style"), place?.className, place?.tagName];
-        if (kinds.has(String(kind))) part.remove();
-        kinds.add(String(kind));
+    for (const part of document.querySelectorAll(`:is(${many}):not(:is(th, .bd-article a, summary) *)`)) {
+        const place = part.closest(":is(figcaption, h1, h2, h3, table, .admonition, .cell_input, .cell_output, dt)");
+        const looks = [part, part.parentElement, place].map((e) => e && [e.tagName, e.className, e.getAttribute("style")]);
+        if (kinds.has(String(looks))) part.remove();
+        kinds.add(String(looks));
     }
 }"""
-AXE = """async (options) => (await axe.run(document, {resultTypes: ["violations"], preload: false, ...options})).violations
-    .flatMap(({id, nodes}) => nodes.slice(0, 3).map((node) => `${id}: ${node.html.slice(0, 120)}`))"""
 # Text that its box cuts off (what only screen readers get is cut off on purpose).
 CUT_OFF = """() => [...document.querySelectorAll("main *, .bd-sidebar-primary *")].filter((e) => {
     const style = getComputedStyle(e);
@@ -63,21 +62,6 @@ def names_of(book: Path) -> list[str]:
     """Every page; index.html only leads to another, and lite/ is not a part of the book."""
     pages = (path.relative_to(book) for path in book.rglob("*.html"))
     return sorted(page.as_posix() for page in pages if page.parts[0] not in {"_static", "index.html", "lite"})
-
-
-def axe(page, options: dict | None = None) -> list[str]:
-    """What axe-core finds wrong, of any severity."""
-    from axe_playwright_python.base import AXE_SCRIPT
-
-    if not page.evaluate("'axe' in window"):
-        page.evaluate(AXE_SCRIPT)
-    return page.evaluate(AXE, options or {})
-
-
-def dark(page) -> None:
-    page.emulate_media(color_scheme="dark", reduced_motion="reduce")
-    if page.locator("html[data-theme]").count():
-        page.wait_for_selector("html[data-theme=dark]")
 
 
 def visit(context, site: str, name: str) -> dict:

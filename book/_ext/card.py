@@ -24,8 +24,7 @@ def graph():
     loss.backward()
     gradients = {"x": x.grad, "y": y.grad}
     captions = [
-        (c.value, f"∂L/∂{c.name} = {gradients[c.name]:g}") if c.name in gradients else (c.value,)
-        for c in found.circles
+        (c.value, f"∂L/∂{c.name} = {gradients[c.name]:g}") if c.name in gradients else (c.value,) for c in found.circles
     ]
     return found, captions
 

@@ -7,7 +7,7 @@ the pages of that repository.
 import json
 import re
 import shutil
-from html import escape
+from html import escape, unescape
 from pathlib import Path
 from string import Template
 from urllib.parse import urlencode, urlsplit
@@ -48,10 +48,15 @@ def links(page, suffix, title, theme):
     )
 
 
+def words(text):
+    """HTML without its markup."""
+    return unescape(re.sub(r"<[^>]*>", "", text))
+
+
 def described(body):
     """The first paragraph that says something, without markup, as far as a preview shows it."""
     for text in SENTENCES.findall(re.sub(r"<math.*?</math>|<p class=.*?</p>", "", body, flags=re.DOTALL)):
-        plain = " ".join(re.sub(r"<[^>]*>", "", text).split())
+        plain = " ".join(words(text).split())
         if len(plain) > 60 and "katex" not in text:
             return plain if len(plain) < 200 else plain[:200].rsplit(" ", 1)[0] + " …"
     return STORY
@@ -86,7 +91,7 @@ def surround(app, page, template, context, doctree):
     if not body or doctree is None:
         return
     body = EMPTY_HEADS.sub("<td></td>", body)
-    title = re.sub(r"<[^>]*>", "", context["title"])
+    title = words(context["title"])
     context["metatags"] += tags(page, title, body, app.config)
     if 'class="katex' in body:  # else lines move when a letter arrives
         context["metatags"] += "".join(FONT.format(context["pathto"](f"_static/katex/fonts/{f}", 1)) for f in FONTS)
@@ -117,7 +122,9 @@ def kept(out):
     """All that reading offline needs: every page, and what pages load; and how many bytes that is."""
     left_out = {".ipynb", ".md", ".txt", ".xml", ".inv", ".mo", ".buildinfo", ".ttf", ".py"}
     files = [path for path in sorted(out.rglob("*")) if path.is_file() and path.suffix not in left_out]
-    files = [path for path in files if path.name not in {"worker.js", "card.png", "404.html", ".buildinfo", ".nojekyll"}]
+    files = [
+        path for path in files if path.name not in {"worker.js", "card.png", "404.html", ".buildinfo", ".nojekyll"}
+    ]
     names = [path.relative_to(out).as_posix() for path in files]
     return {"bytes": sum(path.stat().st_size for path in files), "files": names}
 

@@ -18,7 +18,9 @@ MADE_UP = ("bs-",)  # Bootstrap puts these together from parts
 DEAD = re.compile(r'\s*<script[^>]*\bsrc="[^"]*/fontawesome\.js[^"]*"></script>')  # the stylesheet has its own icons
 SEARCH = re.compile(r'\s*<script src="[^"]*(?:searchtools|language_data|searchindex)\.js"></script>')
 VERSION = re.compile(r"(_static/)([\w./-]+\.css)(?:\?(?:v|digest)=\w+)?(?=\")")
-ICONS = re.compile(r"url\(([^)]*/webfonts/(fa-[\w-]+))\.woff2\) format\(\"woff2\"\),url\([^)]*\) format\(\"truetype\"\)")
+ICONS = re.compile(
+    r"url\(([^)]*/webfonts/(fa-[\w-]+))\.woff2\) format\(\"woff2\"\),url\([^)]*\) format\(\"truetype\"\)"
+)
 
 
 def names_in(text):
