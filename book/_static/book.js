@@ -7,15 +7,14 @@ function formulas() {
   }
 }
 
-// The theme takes the focus from its buttons when they are clicked: right for a mouse, but a keyboard starts all over.
-function keepFocus(event) {
-  const button = event.target.closest(".theme-switch-button, .search-button, .sidebar-toggle");
-  if (button && event.detail === 0 && !document.querySelector("dialog[open]")) button.focus();
+// The theme takes the focus from its buttons when they are clicked, for its tooltips: a keyboard would start all over.
+function keepFocus(button) {
+  button.blur = () => button.matches(":focus-visible") || HTMLElement.prototype.blur.call(button);
 }
 
 addEventListener("load", () => {
   formulas();
-  document.addEventListener("click", keepFocus);
+  document.querySelectorAll(".theme-switch-button, .search-button, .sidebar-toggle").forEach(keepFocus);
   const sidebar = document.querySelector("#pst-primary-sidebar");
   if (sidebar) [sidebar.role, sidebar.ariaLabel] = ["complementary", "The book"];
   addEventListener("resize", formulas);

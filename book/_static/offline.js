@@ -27,9 +27,10 @@ async function keepBook(button, says) {
 }
 
 async function offer() {
+  const isFirst = !navigator.serviceWorker.controller;
   await navigator.serviceWorker.register(new URL("worker.js", root));
   await navigator.serviceWorker.ready;
-  if (!navigator.serviceWorker.controller) await keepThisPage();
+  if (isFirst) await keepThisPage();
   const place = document.querySelector("#offline");
   if (!place) return;
   const [button, says] = [document.createElement("button"), document.createElement("span")];
