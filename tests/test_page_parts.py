@@ -150,7 +150,15 @@ def test_what_reading_offline_needs(tmp_path):
     """Pages and what they load, and nothing that only a tool reads."""
     from pages import kept
 
-    for name in ["book/a.html", "_static/a.css", "_sources/a.ipynb", "objects.inv", "worker.js", "searchindex.js"]:
+    for name in [
+        "book/a.html",
+        "_static/a.css",
+        "_sources/a.ipynb",
+        "objects.inv",
+        "worker.js",
+        "searchindex.js",
+        "lite/a.js",
+    ]:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"12345")
     assert json.loads(json.dumps(kept(tmp_path))) == {

@@ -200,6 +200,21 @@ def test_pages_are_light(visits, book, capsys):
         assert not {name: sizes[name] for name in names if sizes[name][0] > plain or sizes[name][1] > packed}
 
 
+@pytest.mark.slow
+def test_what_a_published_site_needs(book):
+    """A page that no search engine hears of, a preview without its picture, a link to a file that is overwritten."""
+    site = re.search("Sitemap: (.*)sitemap.xml", (book / "robots.txt").read_text())[1]
+    pages = re.findall(f"<loc>{re.escape(site)}(.*?)</loc>", (book / "sitemap.xml").read_text())
+    assert set(pages) == {name for name in names_of(book) if name.startswith(("book/", "exercises/", "solutions/"))}
+    for name in pages:
+        text = (book / name).read_text(encoding="utf-8")
+        card = re.search(f'property="og:image" content="{re.escape(site)}(.*?)"', text)[1]
+        assert (book / card).stat().st_size < 100_000
+        assert "Report a mistake" in text
+        source = re.search(r'href="[^"]*/edit/\w+/(.*?)">Edit this page', text)[1]
+        assert (ROOT / source).is_file() and source.endswith(".md")
+
+
 # ---------------------------------------------------------------- the judges themselves
 
 

@@ -125,6 +125,7 @@ def kept(out):
     files = [
         path for path in files if path.name not in {"worker.js", "card.png", "404.html", ".buildinfo", ".nojekyll"}
     ]
+    files = [path for path in files if out / "lite" not in path.parents]  # has a worker of its own
     names = [path.relative_to(out).as_posix() for path in files]
     return {"bytes": sum(path.stat().st_size for path in files), "files": names}
 

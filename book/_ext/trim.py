@@ -96,7 +96,8 @@ def site(app, exception):
         return
     out = Path(app.outdir)
     static = out / "_static"
-    pages = {path: path.read_text(encoding="utf-8") for path in out.rglob("*.html") if static not in path.parents}
+    ours = (path for path in out.rglob("*.html") if {static, out / "lite"}.isdisjoint(path.parents))
+    pages = {path: path.read_text(encoding="utf-8") for path in ours}
     known = set().union(*map(names_in, pages.values()))
     (static / "scripts/fontawesome.js").write_text("")
     for script in static.rglob("*.js"):
