@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
-import os
-import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from browsing import chromium, serving
 
 ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")  # while Playwright runs, no other event loop can
 def browser() -> Iterator:
-    """Chromium; a test that can't find it is skipped, but fails where MINIGRAD_CI promises it."""
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        path = None
-    if path is None:
-        (pytest.fail if "MINIGRAD_CI" in os.environ else pytest.skip)("chromium or playwright is not installed")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
-        yield chromium
-        chromium.close()
+    with chromium() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")
@@ -57,15 +43,8 @@ def book(tmp_path_factory) -> Path:
     return out / "_build/html"
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *args) -> None:
-        pass
-
-
 @pytest.fixture(scope="session")
 def site(book) -> Iterator[str]:
     """The address at which the book is served."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=book)) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
+    with serving(book) as (_, address):
+        yield address

@@ -1,4 +1,4 @@
-"""The built book: what readers meet in a browser, and what they take away."""
+"""The parts of the book's build, and the notebooks that readers take away."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from statistics import median
 from types import SimpleNamespace
-from urllib.parse import quote
 
 import pytest
 from test_architecture import methods, public
@@ -116,129 +114,3 @@ def test_downloaded_notebooks_run_alone(book, tmp_path):
     command = [sys.executable, "-m", "pytest", *options, "--rootdir", tmp_path, tmp_path]
     done = subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert done.returncode == 0, done.stdout
-
-
-# ---------------------------------------------------------------- in a browser
-
-WIDTH = 390
-SCROLL_WIDTH = "document.documentElement.scrollWidth"
-TEX = r"""() => {
-    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-    const found = [];
-    while (walker.nextNode()) {
-        const text = walker.currentNode;
-        const seen = !text.parentElement.closest("pre, code, script, style");
-        if (seen && /\$\$|\\[([]|\\[a-z]{2,}/.test(text.data)) found.push(text.data.trim());
-    }
-    return found;
-}"""
-WEIGHT = """() => [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
-    .reduce((sum, entry) => sum + entry.decodedBodySize, 0)"""
-
-
-def names_of(book: Path) -> list[str]:
-    pages = (path.relative_to(book) for path in book.rglob("*.html"))
-    return sorted(page.as_posix() for page in pages if page.parts[0] not in {"_static", "index.html"})  # it redirects
-
-
-@pytest.fixture(scope="module")
-def visits(browser, book, site):
-    """Every page, opened once on a phone and then turned dark: {its name: what was seen}."""
-    context = browser.new_context(viewport={"width": WIDTH, "height": 800}, color_scheme="light")
-    seen = {}
-    for name in names_of(book):
-        page = context.new_page()
-        requests, errors = [], []
-        page.on("request", lambda request, to=requests: to.append(request.url))
-        page.on("console", lambda message, to=errors: to.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error, to=errors: to.append(str(error)))
-        page.goto(site + name, wait_until="load")
-        light = page.evaluate(SCROLL_WIDTH)
-        page.emulate_media(color_scheme="dark")
-        page.wait_for_selector("html[data-theme=dark]")
-        seen[name] = {
-            "errors": errors,
-            "elsewhere": [url for url in requests if not url.startswith((site, "data:", "blob:"))],
-            "widths": [light, page.evaluate(SCROLL_WIDTH)],
-            "TeX": page.evaluate(TEX),
-            "weight": page.evaluate(WEIGHT),
-        }
-        page.close()
-    context.close()
-    return seen
-
-
-def wrong(visits: dict, what: str, right) -> dict:
-    return {name: seen[what] for name, seen in visits.items() if seen[what] != right}
-
-
-@pytest.mark.slow
-def test_nothing_is_asked_of_another_host(visits):
-    """A script or a font from elsewhere: readers are watched, and a page without a network is broken."""
-    assert not wrong(visits, "elsewhere", [])
-
-
-@pytest.mark.slow
-def test_no_script_fails(visits):
-    """An error in the console: a flipbook that does not turn."""
-    assert not wrong(visits, "errors", [])
-
-
-@pytest.mark.slow
-def test_no_page_is_wider_than_a_phone(visits):
-    """Text that is read by scrolling sideways, line by line."""
-    assert not wrong(visits, "widths", [WIDTH, WIDTH])
-
-
-@pytest.mark.slow
-def test_no_tex_is_left_as_text(visits):
-    """A formula that Markdown did not take for one."""
-    assert not wrong(visits, "TeX", [])
-
-
-@pytest.mark.slow
-def test_tex_would_be_seen(browser):
-    """The judge itself: in text, and not in code."""
-    page = browser.new_page()
-    page.set_content(r"<p>$$x</p> <p>\(y</p> <p>\partial L</p> <code>$$ \frac</code> <p>$5 and C:\x</p>")
-    assert page.evaluate(TEX) == ["$$x", r"\(y", r"\partial L"]
-    page.close()
-
-
-@pytest.mark.slow
-def test_pages_are_light(visits, capsys):
-    """Megabytes on a phone.  Prints the figures."""
-    weights = sorted((seen["weight"], name) for name, seen in visits.items() if name.startswith("book/"))
-    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "book").rglob("*.md")]
-    figures = {
-        "pages": len(weights),
-        "median page, kB": median(weight for weight, _ in weights) // 1000,
-        "heaviest page, kB": f"{weights[-1][0] // 1000} ({weights[-1][1]})",
-        "code cells": sum(text.count("```{code-cell}") for text in sources),
-        "labelled rules": sum(text.count("$$ (rule-") for text in sources),
-        "checks of rules": sum(text.count("# check: rule-") for text in sources),
-    }
-    with capsys.disabled():
-        print("", *(f"{what}: {figure}" for what, figure in figures.items()), sep="\n")
-    assert weights[-1][0] < 3e6
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "question, page",
-    [
-        ("matmul", "04-operations/12-matmul.html"),
-        ("dropout", "06-layers/03-dropout.html"),
-        ("vanishing gradient", "07-training/03-what-goes-wrong.html"),
-        ("unbroadcast", "04-operations/01-add-sub.html"),
-    ],
-)
-def test_search_finds_the_page(browser, site, question, page):
-    """A reader who knows the word and not the chapter."""
-    tab = browser.new_page()
-    tab.goto(f"{site}search.html?q={quote(question)}")
-    tab.wait_for_selector("#search-results li a")
-    tab.wait_for_load_state("networkidle")
-    hits = [link.get_attribute("href") for link in tab.locator("#search-results li > a").all()]
-    tab.close()
-    assert any(page in hit for hit in hits[:3]), hits[:8]

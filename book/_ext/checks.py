@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 BAD_TEX = re.compile(r'katex-error" title="([^"]*)"|mathcolor="#cc0000"><mtext>([^<]*)')
 # What a browser loads without being asked: everything but the target of <a href>.
 LOADS = re.compile(
-    r"<(?!a\s)\w+\s[^>]*?\b(?:src|srcset|href|poster|data|action)\s*=\s*[\"']?\s*((?:https?:)?//[^\"'\s>]+)"
+    r"<(?!a\s|link rel=\"canonical\")\w+\s[^>]*?\b(?:src|srcset|href|poster|data|action)\s*=\s*[\"']?\s*((?:https?:)?//[^\"'\s>]+)"
     r"|\burl\(\s*[\"']?((?:https?:)?//[^\"')]+)"
     r"|\bimport\b[^;\n]{0,200}?[\"']((?:https?:)?//[^\"']+)",
 )
@@ -34,7 +34,7 @@ class Page(HTMLParser):
         for name, value in attributes:
             if name == "id":
                 self.ids.add(value)
-            elif name in {"href", "src"}:
+            elif name in {"href", "src"} and tag != "base":
                 self.links.add(value)
 
 
@@ -72,5 +72,5 @@ def check(app, exception):
 
 
 def setup(app):
-    app.connect("build-finished", check)
+    app.connect("build-finished", check, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -7,8 +7,16 @@ function formulas() {
   }
 }
 
+// The theme takes the focus from its buttons when they are clicked, for its tooltips: a keyboard would start all over.
+function keepFocus(button) {
+  button.blur = () => button.matches(":focus-visible") || HTMLElement.prototype.blur.call(button);
+}
+
 addEventListener("load", () => {
   formulas();
+  document.querySelectorAll(".theme-switch-button, .search-button, .sidebar-toggle").forEach(keepFocus);
+  const sidebar = document.querySelector("#pst-primary-sidebar");
+  if (sidebar) [sidebar.role, sidebar.ariaLabel] = ["complementary", "The book"];
   addEventListener("resize", formulas);
   for (const summary of document.querySelectorAll(".bd-docs-nav summary")) {
     summary.ariaLabel = `Sections of ${summary.closest("li").querySelector("a").textContent.trim()}`;
