@@ -35,7 +35,7 @@ def main() -> None:
     memory = sandbox.memory_in_use()
     os.environ |= dict.fromkeys(("HOME", "TMPDIR", "MPLCONFIGDIR"), str(scratch))
     walls = sandbox.enclose(readable, listable, scratch) if about["walls"] else []
-    alone = "namespaces" in walls
+    alone = os.getpid() == 1  # of a world of our own; anywhere else, to end "all others" would end everything
     gc.collect()
     gc.freeze()
     grader.send(json.dumps(walls).encode())
