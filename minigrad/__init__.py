@@ -53,3 +53,5 @@ from .operations import (
 )
 from .primitive import primitive
 from .tensor import Tensor, grad
+
+__version__ = "0.1.0"

@@ -27,6 +27,7 @@ ORDER = [
     {"observe", "gradcheck", "layers", "losses", "fused", "data"},
     {"draw"},
     {"classroom"},
+    {"grading"},
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
 CORE = [name for name, level in LEVEL.items() if level < LEVEL["draw"]]
@@ -69,7 +70,7 @@ def wrong_way(importer: str, names: set[str]) -> list[str]:
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_point_one_way(path):
-    """graph ← primitive ← … ← tensor ← layers … ← draw ← classroom: what you read first needs nothing that comes later."""
+    """graph ← primitive ← … ← tensor ← layers … ← draw ← classroom ← grading: what you read first needs nothing that comes later."""
     name = part(path)
     if path == ROOT / "__init__.py":  # the shop window shows the core, and loads nothing else
         assert not wrong_way("draw", imports_of(path))

@@ -210,3 +210,11 @@ def test_a_set_that_does_not_exist():
 def test_a_task_says_what_is_right_or_judges():
     with pytest.raises(TypeError, match=r"task 4.12: give expect.* or accept"):
         replace(find("4.12"), expect=None)
+
+
+@pytest.mark.parametrize("expected", [np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("got", [np.inf, -np.inf, np.nan, 0.0, 1e300])
+def test_what_is_not_finite_is_equal_to_itself_alone(expected, got):
+    """An infinite tolerance, within which everything is right."""
+    same = expected == got or np.isnan(expected) and np.isnan(got)
+    assert (difference("y", np.array([1.0, expected]), np.array([1.0, got]), 1e-6) is None) == same

@@ -100,8 +100,18 @@ def test_of_several_the_last_or_the_best_counts():
     last = record(submitted="2026-10-01T10:00:00", file="a-10.ipynb", scores=(1, 0))
     for counts, wanted in (("last", last), ("best", first)):
         made = Setting(Course(counts=counts))
-        best = max((first, last), key=lambda r: preference(made, r.submitted, r.file, r.score))
+        best = max((first, last), key=lambda r: preference(made, r, r.score))
         assert best is wanted
+
+
+def test_a_broken_or_empty_file_does_not_take_the_place_of_work():
+    """Somebody adds a scratch notebook to the folder, or the second upload is cut off."""
+    work = record(submitted="2026-10-01T10:00:00", scores=(1, 0))
+    cut_off = record(submitted="2026-10-02T10:00:00", scores=(0, 0), error="not a notebook: it ends in the middle")
+    scratch = record(submitted="2026-10-03T10:00:00", scores=(0, 0))
+    for counts in ("last", "best"):
+        made = Setting(Course(counts=counts))
+        assert max((work, cut_off, scratch), key=lambda r: preference(made, r, r.score)) is work
 
 
 # ---------------------------------------------------------------- the course file
@@ -262,7 +272,7 @@ def test_numbers_stay_numbers():
 def test_the_sentences_of_the_rules():
     made = Setting(Course(counts="best", late=Late(10, 50, 15)), deadlines={"04": None}, aside=[Aside("a", "b", "c")])
     assert policy.rules(made) == [
-        "Of several submissions of a student the one with the best final score counts.",
+        "Of several submissions of a student the one with the best final score counts, of those with an answer in them.",
         "Each day late that has begun costs 10 % of the score, at most 50 %, after 15 minutes of grace.",
     ]
     assert "There is no deadline." in policy.rules(Setting())

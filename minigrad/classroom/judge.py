@@ -14,12 +14,13 @@ import numpy as np
 
 from .compare import difference
 from .limits import SECONDS, TookTooLong, time_limit
-from .sealed.attempt import Failure, Outcome, attempt
+from .sealed.attempt import Failure, Outcome, attempt, quiet
 from .task import Misconception, Task
 from .verdict import Verdict
 
-Asked = Callable[[tuple], Outcome]  # what an answer does with the arguments of a case, wherever it lives
-ENDED = {"TookTooLong", "Died"}  # after these there is nobody to ask about the next case
+# What an answer does with the arguments of some cases, wherever it lives; after one of ENDED the list ends.
+Asked = Callable[[list[tuple]], list[Outcome]]
+ENDED = {"TookTooLong", "Died"}
 
 
 class Case(NamedTuple):
@@ -30,34 +31,41 @@ class Case(NamedTuple):
 
 def judge(task: Task, answer, seed: int) -> Verdict:
     """The verdict on `answer`, by the cases that `seed` draws."""
-    return judged(task, lambda args: outcome(task, answer, args), seed)
+    return judged(task, lambda cases: outcomes_of(task, answer, cases), list(cases_of(task, seed)), seed)
 
 
-def judged(task: Task, ask: Asked, seed: int, reference: Callable | None = None) -> Verdict:
-    """The verdict on an answer that `ask` asks; `reference(*args)` says what is right in the place of the task's own oracle."""
-    cases = list(cases_of(task, seed, reference))
-    outcomes: list[Outcome] = []
-    for case in cases:
-        outcomes.append(ask(case.args))
-        if outcomes[-1].failure and outcomes[-1].failure.kind in ENDED:
-            break
-    remarks = sorted(
-        {f"{name}: fine here, and a trap where somebody changes one of the two." for o in outcomes for name in o.shares}
-    )
-    for case, done in zip(cases, outcomes, strict=False):
-        if problem := problem_of(task, case, done):
-            unwritten = done.failure is not None and done.failure.kind == "NotImplementedError"
-            mistake, says = (None, "") if unwritten else diagnosis(task, ask, cases, outcomes, (case, done), seed)
-            return Verdict(task, False, problem, mistake, says, tried(task, case), seed, failure=done.failure)
-    return Verdict(task, True, remarks=tuple(remarks), seed=seed)
+def judged(task: Task, ask: Asked, cases: list[Case], seed: int) -> Verdict:
+    """The verdict on an answer that `ask` asks, wherever it lives, by the cases that `seed` drew."""
+    outcomes = ask([case.args for case in cases])
+    told = next(((c, o, p) for c, o in looked_at(cases, outcomes) if (p := problem_of(task, c, o))), None)
+    if told is None:
+        remarks = {
+            f"{name}: fine here, and a trap where somebody changes one of the two."
+            for o in outcomes
+            for name in o.shares
+        }
+        return Verdict(task, True, remarks=tuple(sorted(remarks)), seed=seed)
+    case, done, problem = told
+    unwritten = done.failure is not None and done.failure.kind == "NotImplementedError"
+    mistake, says = (None, "") if unwritten else diagnosis(task, ask, cases, outcomes, (case, done), seed)
+    return Verdict(task, False, problem, mistake, says, tried(task, case), seed, failure=done.failure)
 
 
-def cases_of(task: Task, seed: int, reference: Callable | None = None) -> Iterator[Case]:
+def looked_at(cases: list[Case], outcomes: list[Outcome]) -> list[tuple[Case, Outcome]]:
+    """The cases with their outcomes; if one ended it all, that one alone."""
+    pairs = list(zip(cases, outcomes, strict=False))
+    return pairs[-1:] if pairs and ended(pairs[-1][1]) else pairs
+
+
+def ended(done: Outcome) -> bool:
+    return done.failure is not None and done.failure.kind in ENDED
+
+
+def cases_of(task: Task, seed: int) -> Iterator[Case]:
     rng = np.random.default_rng([seed, sum(task.id.encode())])
-    expect = task.expect and (reference or task.expect)
     for trial in range(task.trials):
         args = task.draw(rng, trial)
-        yield Case(args, expect(*copied(args)) if expect else None)
+        yield Case(args, task.expect(*copied(args)) if task.expect else None)
     for args, expected in task.fixed:
         yield Case(args, expected, stated=True)
 
@@ -66,10 +74,19 @@ def copied(args: tuple) -> tuple:
     return copy.deepcopy(args)
 
 
+def outcomes_of(task: Task, answer, cases: list[tuple]) -> list[Outcome]:
+    found: list[Outcome] = []
+    for args in cases:
+        found.append(outcome(task, answer, args))
+        if ended(found[-1]):
+            break
+    return found
+
+
 def outcome(task: Task, answer, args: tuple) -> Outcome:
     """Ask an answer that lives in this process, within the time limit."""
     try:
-        with time_limit():
+        with time_limit(), quiet():
             done = attempt(task.probe, answer, args, task.takes, task.returns)
     except TookTooLong:  # the alarm rang just after the answer had come
         return Outcome(failure=Failure("TookTooLong"))
@@ -95,7 +112,7 @@ def problem_of(task: Task, case: Case, done: Outcome) -> str | None:
     return problem
 
 
-def parts_of(task: Task, case: Case, value) -> Iterator[tuple[str | None, Any, Any]]:
+def parts_of(task: Task, case: Case, value, hints: bool = True) -> Iterator[tuple[str | None, Any, Any]]:
     """For each part of an answer: what is wrong with it, what it is, and what it should be."""
     names = task.returns or (f"the result of {task.name}",)
     expected = case.expected if len(names) > 1 else (case.expected,)
@@ -116,7 +133,8 @@ def parts_of(task: Task, case: Case, value) -> Iterator[tuple[str | None, Any, A
     source = "the contract says" if case.stated else task.source
     for name, right, got in zip(names, expected, value, strict=True):
         like = task.like.get(name)
-        yield difference(name, right, got, task.tolerance, like and (like, arguments[like]), source), got, right
+        about = like and (like, arguments[like])
+        yield difference(name, right, got, task.tolerance, about, source, hints), got, right
 
 
 def told_failure(task: Task, failure: Failure) -> str:
@@ -154,6 +172,26 @@ def short(x) -> str:
 # ---------------------------------------------------------------- which mistake it is
 
 
+class Seen(NamedTuple):
+    """An outcome that is compared with those of the misconceptions: part by part, or as a whole where it has no parts."""
+
+    case: Case
+    done: Outcome
+    parts: list[tuple[str | None, Any, Any]]
+    problem: str | None
+
+    @property
+    def wrong(self) -> int:
+        """How much of it a misconception can explain."""
+        return sum(problem is not None for problem, *_ in self.parts) + bool(self.problem) + bool(self.done.changed)
+
+
+def seen(task: Task, case: Case, done: Outcome) -> Seen:
+    if task.accept or not task.returns:
+        return Seen(case, done, [], problem_of(task, case, done))
+    return Seen(case, done, list(parts_of(task, case, done.value, hints=False)), None)
+
+
 def diagnosis(
     task: Task, ask: Asked, cases: list[Case], outcomes: list[Outcome], told: tuple[Case, Outcome], seed: int
 ) -> tuple[Misconception | None, str]:
@@ -163,40 +201,44 @@ def diagnosis(
     Where the answer failed with an error, square cases are tried besides: on them most wrong products exist.
     """
     pairs = list(zip(cases, outcomes, strict=False))
-    failures = [o.failure for o in outcomes if o.failure is not None]
-    if task.square and failures and not ENDED & {failure.kind for failure in failures}:
+    if task.square and any(o.failure for o in outcomes) and not any(map(ended, outcomes)):
         rng = np.random.default_rng(seed)
         more = [Case(args, task.expect(*copied(args))) for args in (task.square(rng) for _ in range(3))]
-        pairs += [(case, ask(case.args)) for case in more]
-    pairs = [(case, done) for case, done in pairs if done.failure is None]
+        pairs += zip(more, ask([case.args for case in more]), strict=False)
+    all_seen = [seen(task, case, done) for case, done in pairs if done.failure is None]
+    first = [s for s in all_seen if s.done is told[1]]
+    wrong = sum(s.wrong for s in all_seen)
     best, explained = None, 0
-    for misconception in task.misconceptions:
-        if told[1].failure is None and not explains(task, misconception, [told]):
-            continue
-        if (n := explains(task, misconception, pairs)) > explained:
-            best, explained = misconception, n
-    if best is None:
-        return None, ""
-    case = told[0] if told[1].failure is None else next(c for c, done in pairs if explains(task, best, [(c, done)]))
+    with quiet():
+        for misconception in task.misconceptions:
+            if first and not explains(task, misconception, first):
+                continue
+            if (n := explains(task, misconception, all_seen)) > explained:
+                best, explained = misconception, n
+            if explained == wrong:
+                break  # none can explain more
+        if best is None:
+            return None, ""
+        case = told[0] if first else next(s.case for s in all_seen if explains(task, best, [s]))
     return best, best.sentence(case.args)
 
 
-def explains(task: Task, misconception: Misconception, pairs: list[tuple[Case, Outcome]]) -> int:
+def explains(task: Task, misconception: Misconception, all_seen: list[Seen]) -> int:
     """How many wrong parts of the answer the misconception gives as well; 0 if it is wrong elsewhere or in another way."""
     explained = 0
-    for case, done in pairs:
-        wrong = outcome(task, misconception.answer, case.args)
+    for case, done, mine, problem in all_seen:
+        wrong = attempt(task.probe, misconception.answer, case.args, task.takes, task.returns)
         if wrong.failure is not None:
             continue
         if task.accept or not task.returns:
             right = problem_of(task, case, wrong) is None
-            if right and problem_of(task, case, done) is None:
+            if right and problem is None:
                 continue
             if right or not alike(task, wrong.value, done.value) or wrong.changed != done.changed:
                 return 0
             explained += 1
             continue
-        theirs, mine = list(parts_of(task, case, wrong.value)), list(parts_of(task, case, done.value))
+        theirs = list(parts_of(task, case, wrong.value, hints=False))
         if len(theirs) != len(mine):
             return 0
         for (their_problem, their_value, _), (my_problem, my_value, _) in zip(theirs, mine, strict=True):
@@ -217,6 +259,7 @@ def alike(task: Task, a, b) -> bool:
     if isinstance(a, (np.ndarray, np.generic)) and a.ndim:
         return (
             isinstance(b, np.ndarray)
-            and difference("", a, b.astype(a.dtype) if b.dtype.kind in "biuf" else b, task.tolerance) is None
+            and difference("", a, b.astype(a.dtype) if b.dtype.kind in "biuf" else b, task.tolerance, hints=False)
+            is None
         )
-    return difference("", a, b, task.tolerance) is None
+    return difference("", a, b, task.tolerance, hints=False) is None

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import re
-import signal
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
-from multiprocessing.util import Finalize
 from pathlib import Path
 
 from ..classroom.tasks import SETS
@@ -28,8 +21,8 @@ from .submissions import Submission
 from .text import plain
 
 CHECK = re.compile(r'^\s*check\(\s*["\'](\d+)\.', re.MULTILINE)
-AHEAD = 3  # submissions waiting for each job
-PR_SET_PDEATHSIG = 1
+AHEAD = 3  # submissions waiting for each job, where there are several
+OFTEN = 3  # submissions that plot while they are graded; then Matplotlib is loaded for all
 
 
 @dataclass(frozen=True)
@@ -40,7 +33,6 @@ class How:
     tasks: Path | None = None  # an instructor's own sets
     seed: int | None = None
     enclosed: bool = True
-    many: bool = True  # submissions, so that it pays to load Matplotlib at once
     only: tuple[str, ...] = ()  # tasks
 
 
@@ -50,7 +42,7 @@ class Grader:
     def __init__(self, how: How) -> None:
         self.how = how
         self.sets: dict[str, GradedSet] = {}
-        self.zygotes: dict[bool, Zygote] = {}
+        self.zygotes: dict[str, Zygote] = {}
 
     def set(self, number: str) -> GradedSet:
         number = f"{number:0>2}"
@@ -58,15 +50,18 @@ class Grader:
             self.sets[number] = graded_set(number, self.how.tasks)
         return self.sets[number]
 
-    def boot(self, library: bool) -> Zygote:
-        """The zygote for sets with or without the library, started and not waited for."""
-        if library not in self.zygotes:
-            self.zygotes[library] = Zygote(library, self.how.many, self.how.enclosed)
-            self.zygotes[library].boot()
-        return self.zygotes[library]
+    def boot(self, the_set: GradedSet) -> Zygote:
+        """The set's zygote, started and not waited for."""
+        old = self.zygotes.get(the_set.number)
+        if old is None or (old.plotted > OFTEN and not old.about["preload"]):
+            if old is not None:
+                old.close()
+            self.zygotes[the_set.number] = Zygote(the_set.library, old is not None, self.how.enclosed, the_set.given)
+            self.zygotes[the_set.number].boot()
+        return self.zygotes[the_set.number]
 
-    def zygote(self, library: bool) -> Zygote:
-        zygote = self.boot(library)
+    def zygote(self, the_set: GradedSet) -> Zygote:
+        zygote = self.boot(the_set)
         if self.how.enclosed and not zygote.tried:
             canary.must_hold(zygote)
             zygote.tried = True
@@ -78,7 +73,7 @@ class Grader:
             return ungraded(submission, "", "It is not known which set this is: no check of it is there. Say --set.")
         try:
             the_set = self.set(number)
-            return grade(submission, the_set, self.zygote(the_set.library), self.how.seed, self.how.only)
+            return grade(submission, the_set, self.zygote(the_set), self.how.seed, self.how.only)
         except canary.Unsafe:
             raise
         except Exception as error:  # a fault of ours costs this submission, and not the class
@@ -87,6 +82,12 @@ class Grader:
     def close(self) -> None:
         for zygote in self.zygotes.values():
             zygote.close()
+
+    def __enter__(self) -> Grader:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
 
 
 def recognised(submission: Submission) -> str:
@@ -106,21 +107,15 @@ def recognised(submission: Submission) -> str:
 
 def grade_all(
     submissions: Iterable[Submission],
-    how: How,
     ledger: Ledger,
-    jobs: int = 1,
-    grader: Grader | None = None,
+    grader: Grader,
+    run: Callable[[Iterator[Submission]], Iterator[Record]] | None = None,
     fresh: bool = False,
-    elsewhere: Callable[[Iterator[Submission], How], Iterator[Record]] | None = None,
 ) -> Iterator[Record | None]:
     """Grade what the ledger does not know yet (all, if `fresh`); for each submission its record, or None if it was known.
 
-    `elsewhere(work, how)` does it in the place of this machine's processes.
+    `run` does it somewhere else than in this process, and gives the records as they come.
     """
-    grader = grader or Grader(how)
-    run = here if jobs == 1 else lambda work, how, grader: on_processes(work, how, jobs)
-    if elsewhere:
-        run = lambda work, how, grader: elsewhere(work, how)
     skipped: list[None] = []
 
     def work() -> Iterator[Submission]:
@@ -131,8 +126,8 @@ def grade_all(
             else:
                 yield read
 
-    for record in run(work(), how, grader):
-        ledger.add(merged(ledger.get(record.file), record, how.only))
+    for record in run(work()) if run else map(grader, work()):
+        ledger.add(merged(ledger.get(record.file), record, grader.how.only))
         yield from skipped
         skipped.clear()
         yield record
@@ -175,70 +170,6 @@ def merged(old: Record | None, new: Record, only: tuple[str, ...]) -> Record:
     return replace(new, items=(*kept.values(), *graded.values()))
 
 
-def here(work: Iterable[Submission], how: How, grader: Grader) -> Iterator[Record]:
-    try:
-        for submission in work:
-            yield grader(submission)
-    finally:
-        grader.close()
-
-
-def on_processes(work: Iterator[Submission], how: How, jobs: int) -> Iterator[Record]:
-    """Each job has a grader and a zygote of its own."""
-    waiting: dict[Future, Submission] = {}
-    with pool_of(jobs, how) as pool:
-        try:
-            while True:
-                while len(waiting) < jobs * AHEAD and (submission := next(work, None)):
-                    waiting[pool.submit(run, submission)] = submission
-                if not waiting:
-                    return
-                done, _ = wait(waiting, return_when=FIRST_COMPLETED)
-                for future in done:
-                    record = future.result()
-                    del waiting[future]
-                    yield record
-        except BrokenProcessPool:
-            pass  # one of our own processes was ended from outside, and which submission it was at is not known
-        finally:
-            for future in waiting:
-                future.cancel()
-    for submission in waiting.values():
-        yield alone(submission, how)
-    yield from on_processes(work, how, jobs)
-
-
-def alone(submission: Submission, how: How) -> Record:
-    """Graded in a process that has nothing else to do; if that dies as well, the submission is recorded as lost."""
-    try:
-        with pool_of(1, how) as pool:
-            return pool.submit(run, submission).result()
-    except BrokenProcessPool:
-        said = "The grader itself ended while it was at this submission, twice. Grade it by hand."
-        return ungraded(submission, how.set, said)
-
-
 def ungraded(submission: Submission, number: str, error: str) -> Record:
     """A record that says why there are no scores.  Without a hash: the next run tries again."""
     return Record(submission.student, submission.file, "", number, (), error=error, name=submission.name)
-
-
-def pool_of(jobs: int, how: How) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(jobs, get_context("fork"), start, (how,))
-
-
-_grader: Callable[[Submission], Record] | None = None  # of this process
-
-
-def start(how: How) -> None:
-    """What a process of the pool does first."""
-    global _grader
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who hands out the work
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # and nobody outlives that one
-    _grader = Grader(how)
-    Finalize(None, _grader.close, exitpriority=10)
-
-
-def run(submission: Submission) -> Record:
-    return _grader(submission)

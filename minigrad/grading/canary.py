@@ -70,16 +70,15 @@ def escapes(zygote: Zygote) -> list[str]:
             child.send(
                 "J", json.dumps({"cells": [(0, inspect.getsource(canary))], "names": ["canary"]}).encode(), SECONDS
             )
-            while child.receive(SECONDS)[0] != "L":
-                pass
+            child.receive(SECONDS)
             probe = "def call(answer, *args):\n    return answer(*args)"
             about = {"name": "canary", "probe": probe, "probe name": "call", "takes": [], "returns": []}
-            child.send("T", json.dumps(about).encode(), SECONDS)
-            child.send("C", wire.encode((str(secret), str(outside), server.getsockname()[1], os.getpid())), SECONDS)
-            kind, body = child.receive(SECONDS)
-            if kind != "V":
-                raise Unsafe(f"The canary fell silent: {body[:200]!r}. Nothing is known of the walls.")
-            could = wire.decode(body)[0]
+            args = wire.encode((str(secret), str(outside), server.getsockname()[1], os.getpid()))
+            child.send("T", wire.joined([json.dumps(about).encode(), args]), SECONDS)
+            (said,) = wire.split(child.receive(SECONDS)[1])
+            if said[:1] != b"V":
+                raise Unsafe(f"The canary fell silent: {said[:200]!r}. Nothing is known of the walls.")
+            could = wire.decode(said[1:])[0]
         except Gone as gone:
             raise Unsafe(f"The canary did not come back: {gone.message or gone.kind}.") from None
         finally:

@@ -106,7 +106,7 @@ def main(place: Path) -> int:
     source, out = place / "source", place / "results/results.json"
     asked = Asked(**json.loads((source / "asked.json").read_text(encoding="utf-8")))
     tasks, course = source / "tasks", source / "course.toml"
-    grader = Grader(How(asked.set, tasks if tasks.exists() else None, asked.seed, asked.enclosed, many=False))
+    grader = Grader(How(asked.set, tasks if tasks.exists() else None, asked.seed, asked.enclosed))
     try:
         setting = policy.read(course if course.exists() else None)
         results = results_of(best(place / "submission", grader), grader.set(asked.set), setting)

@@ -108,7 +108,7 @@ def guess(text: str, error: json.JSONDecodeError) -> str:
     if start.startswith(("<<<<<<<", ">>>>>>>")) or "\n<<<<<<< " in text:
         return "it holds the marks of a merge conflict. Resolve it and save the notebook again."
     if start[:1] != "{":
-        if re.match(r"#|import |from |def |class |%|\"\"\"|\w+ *=", start):
+        if re.match(r"#|import |from |def |class |@|%|\w+\(|\"\"\"|\w+ *=", start):
             return "this is a Python script. Hand in the notebook itself, saved by Jupyter as .ipynb."
         return "this is no JSON at all. Hand in the file that Jupyter saved as .ipynb."
     if error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string"):

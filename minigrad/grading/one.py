@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from .. import __version__
 from ..classroom.judge import judged
 from ..classroom.limits import SECONDS, TookTooLong, time_limit
 from ..classroom.sealed import wire
@@ -20,7 +20,7 @@ from ..classroom.sealed.attempt import Failure, Outcome
 from ..classroom.task import Task
 from ..classroom.verdict import Verdict
 from .notebook import cells_of
-from .processes import Child, Gone, Zygote
+from .processes import NONSENSE, Child, Gone, Zygote
 from .record import Item, Record
 from .sets import GradedSet
 from .submissions import Submission
@@ -29,7 +29,10 @@ from .text import plain
 CELL_SECONDS = 20  # for a cell
 ALL_SECONDS = 180  # for a notebook, its restarts and all its tasks
 JUDGE_SECONDS = 20  # for our own judging of one task, which values made to be slow might hold up
+POOL = 32
+OURS = secrets.token_bytes(32)  # the key to the seeds of this process
 CODE = 20_000  # characters of a cell that are shown
+LOST = Failure("Lost")  # of a case before the one that ended the process
 
 
 @dataclass
@@ -45,8 +48,8 @@ class Run:
     refused: list[str] = field(default_factory=list)
     output: str = ""
 
-    def left(self, most: float) -> float:
-        return max(0.0, min(most, self.until - time.monotonic()))
+    def left(self) -> float:
+        return max(0.0, self.until - time.monotonic())
 
 
 def grade(
@@ -57,7 +60,7 @@ def grade(
     `seed` makes the cases the same in every run; without it nobody can know them.
     """
     began, raw, notes, error = time.monotonic(), b"", [submission.note] if submission.note else [], ""
-    tasks = [task for id, task in the_set.tasks.items() if not only or id in only]
+    tasks = [task for id, task in the_set.judged.items() if not only or id in only]
     items: list[Item] = []
     run = Run({}, began + ALL_SECONDS)
     try:
@@ -91,19 +94,17 @@ def grade(
 
 
 def seeds(seed: int | None, sha256: str) -> Callable[[str], int]:
-    """A seed for each task: unknowable; or from the instructor's one, the same in every run."""
-    if seed is None:
-        return lambda id: secrets.randbits(60)
-    key = str(seed).encode()
-    return lambda id: int.from_bytes(hmac.digest(key, f"{sha256} {id}".encode(), "sha256")[:7], "big")
+    """A seed for each task, drawn now: unknowable; or from the instructor's one, the same in every run.
+
+    Each is one of POOL for its task, so that their cases need not be made anew for every submission.
+    """
+    key = OURS if seed is None else str(seed).encode()
+    place = secrets.randbelow(POOL) if seed is None else hmac.digest(key, sha256.encode(), "sha256")[0] % POOL
+    return lambda id: int.from_bytes(hmac.digest(key, f"{id} {place}".encode(), "sha256")[:7], "big")
 
 
 def versions(the_set: GradedSet) -> dict[str, str]:
-    try:
-        grader = version("minigrad-course")
-    except PackageNotFoundError:
-        grader = "unreleased"
-    return {"set": the_set.version, "grader": grader}
+    return {"set": the_set.version, "grader": __version__}
 
 
 # ---------------------------------------------------------------- asking
@@ -115,7 +116,7 @@ def graded(
     """An item for each task.  After a death or a timeout the rest goes on in a fresh process."""
     verdicts: dict[str, Verdict | str] = {}
     while todo := [task for task in tasks if task.id not in verdicts]:
-        if not run.left(ALL_SECONDS):
+        if not run.left():
             verdicts |= dict.fromkeys((t.id for t in todo), f"The notebook had used up its {ALL_SECONDS} seconds.")
             break
         child = zygote.start()
@@ -141,26 +142,28 @@ def load(run: Run, child: Child, names: list[str]) -> None:
     cells = [(i, source) for i, source in run.cells.items() if i not in run.skip]
     try:
         child.send("J", json.dumps({"cells": cells, "names": names}).encode(), CELL_SECONDS)
-        for i, _ in cells:
-            kind, body = child.receive(run.left(CELL_SECONDS))
-            number, failure = answer(body)
-            if kind != "c" or number != i:
-                raise ValueError("out of turn")
-            if failure is not None:
-                run.failed[i] = failure_in(failure)
-        kind, body = child.receive(run.left(CELL_SECONDS))
+        kind, body = child.receive(CELL_SECONDS, len(cells), run.left())
         about = answer(body)
         if kind != "L":
             raise ValueError("out of turn")
+        run.failed = {i: failure_in(told) for i, told in about["failed"] if type(i) is int and i in run.cells}
         run.defined = {name: int(about["defined"][name]) for name in names if name in about["defined"]}
         run.missing = [name for name in names if name in about["missing"]]
+        child.zygote.plotted += about["plotted"] is True
         run.refused = [plain(str(command), 200) for command in about["refused"][:50]]
     except Gone as gone:
-        run.skip[i] = f"took more than {CELL_SECONDS} seconds" if gone.kind == "TookTooLong" else gone.message
+        end(run, child, cells, f"took more than {CELL_SECONDS} seconds" if gone.kind == "TookTooLong" else gone.message)
         raise
     except (ValueError, TypeError, KeyError, AttributeError):
-        run.skip[i] = "sent something that is no answer"
-        raise child.gone("Died", run.skip[i]) from None
+        gone = child.gone("Died", NONSENSE)
+        end(run, child, cells, gone.message)
+        raise gone from None
+
+
+def end(run: Run, child: Child, cells: list[tuple[int, str]], how: str) -> None:
+    """Note which cell it was; the last one if all are done, so that the next try has one less."""
+    i, _ = cells[min(child.stopped_at, len(cells) - 1)] if cells else (0, "")
+    run.skip[i] = how
 
 
 def answer(body: bytes) -> Any:
@@ -180,37 +183,40 @@ def failure_in(told: Any) -> Failure:
 
 def asked(run: Run, child: Child, task: Task, the_set: GradedSet, seed: int) -> Verdict | str:
     """The verdict on one task.  Values that keep our own judging busy are no right answer either."""
-    source, name = the_set.probes[task.id]
-    about = {"name": task.name, "probe": source, "probe name": name, "takes": task.takes, "returns": task.returns}
-    first = True
+    drawn, request = the_set.cases(task, seed)
 
-    def ask(args: tuple) -> Outcome:
-        nonlocal first
+    def ask(cases: list[tuple]) -> list[Outcome]:
         try:
-            if first:
-                child.send("T", json.dumps(about).encode(), SECONDS)
-                first = False
-            child.send("C", wire.encode(args), SECONDS)
-            kind, body = child.receive(run.left(SECONDS))
-            if kind == "V":
-                value, changed, shares = wire.decode(body)
-                return Outcome(value, None, tuple(x for x in task.takes if x in changed), tuple(map(words, shares[:9])))
-            if kind == "F":
-                return Outcome(failure=failure_in(answer(body)))
-        except Gone as gone:
-            return Outcome(failure=Failure(gone.kind, gone.message))
+            child.send("T", request if len(cases) == len(drawn) else the_set.request(task, cases), SECONDS)
+            kind, body = child.receive(SECONDS, len(cases), run.left())
+            parts = wire.split(body)
+            if kind == "R" and len(parts) == len(cases):
+                return [outcome_in(part, task) for part in parts]
+            gone = child.gone("Died", NONSENSE)
+        except Gone as problem:
+            gone = problem
         except (ValueError, TypeError):
-            pass
-        gone = child.gone("Died", "sent something that is no answer")
-        return Outcome(failure=Failure(gone.kind, gone.message))
+            gone = child.gone("Died", NONSENSE)
+        at = min(child.stopped_at, len(cases) - 1)
+        return [Outcome(failure=LOST)] * at + [Outcome(failure=Failure(gone.kind, gone.message))]
 
     try:
         with time_limit(JUDGE_SECONDS + SECONDS * 12):
-            return judged(task, ask, seed, the_set.reference(task))
+            return judged(task, ask, drawn, seed)
     except TookTooLong:
         return f"What {task.name} returned took the grader too long to look at."
     except Exception as error:  # a value that the task's own judging was not made for
         return f"{task.name} returned something that can't be judged ({type(error).__name__})."
+
+
+def outcome_in(part: bytes, task: Task) -> Outcome:
+    """What came of one case; ValueError if it is nothing that we would have written."""
+    if part[:1] == b"F":
+        return Outcome(failure=failure_in(answer(part[1:])))
+    if part[:1] != b"V":
+        raise ValueError("neither a value nor a failure")
+    value, changed, shares = wire.decode(part[1:])
+    return Outcome(value, None, tuple(x for x in task.takes if x in changed), tuple(map(words, shares[:9])))
 
 
 def words(x: Any) -> str:

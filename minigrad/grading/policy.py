@@ -193,17 +193,18 @@ def lateness(setting: Setting, person: Person, number: str, record: Record | Non
     return Lateness(due, days, extra, note)
 
 
-def preference(setting: Setting, submitted: str, file: str, score: float) -> tuple:
-    """A key: of several submissions the one with the largest counts."""
-    moment = setting.course.time(submitted)
-    last = (moment.timestamp() if moment else 0.0, natural(file))
-    return (score, *last) if setting.course.counts == "best" else last
+def preference(setting: Setting, record: Record, score: float) -> tuple:
+    """A key: of several submissions the one with the largest counts; one without a single answer never before others."""
+    answered = not record.error and any(item.code or item.score for item in record.items)
+    moment = setting.course.time(record.submitted)
+    last = (moment.timestamp() if moment else 0.0, natural(record.file))
+    return (answered, score, *last) if setting.course.counts == "best" else (answered, *last)
 
 
 def rules(setting: Setting) -> list[str]:
     """What was decided, in sentences for every report."""
     counts = "with the best final score" if setting.course.counts == "best" else "handed in last"
-    said = [f"Of several submissions of a student the one {counts} counts."]
+    said = [f"Of several submissions of a student the one {counts} counts, of those with an answer in them."]
     return said + ([str(setting.course.late)] if setting.deadlines else ["There is no deadline."])
 
 

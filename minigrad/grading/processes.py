@@ -15,7 +15,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 SEALED = Path(__file__).parent.parent / "classroom/sealed"
 SIZE = 4
@@ -23,7 +25,8 @@ LONGEST_MESSAGE = 48 << 20
 OUTPUT = 32 << 10  # bytes kept of what it prints, at the beginning and at the end
 SCRATCH = 64 << 20  # bytes that it may leave on disk
 BOOT_SECONDS = 60
-LOOK = 0.25  # seconds between two looks at the disk
+LOOK = 0.25  # seconds between two looks at the disk, and at how far it has come
+NONSENSE = "sent something that is no answer"
 
 
 class Gone(Exception):
@@ -37,14 +40,15 @@ class Gone(Exception):
 class Zygote:
     """The process that is copied for each submission.
 
-    `library`: students may import minigrad.  `preload`: load Matplotlib at once, for many submissions.  `walls` are those that
-    stand around it and its copies, by name; `enclosed=False` leaves them away.
+    `library`: students may import minigrad.  `preload`: Matplotlib is loaded at once, and not when somebody asks for it.
+    `enclosed=False` leaves the walls away.  `given` are cells that most notebooks have; they are compiled once.
     """
 
-    def __init__(self, library: bool, preload: bool = True, enclosed: bool = True) -> None:
+    def __init__(self, library: bool, preload: bool = False, enclosed: bool = True, given: Sequence[str] = ()) -> None:
         if not hasattr(os, "fork"):
             raise RuntimeError("Grading forks processes, which this system can't. Use Linux, or WSL on Windows.")
-        self.about = {"library": library, "preload": preload, "walls": enclosed}
+        self.about = {"library": library, "preload": preload, "walls": enclosed, "given": list(given)}
+        self.plotted = 0  # submissions that had to wait for Matplotlib
         self.scratch = Path(tempfile.mkdtemp(prefix="minigrad-grading-"))
         self.process: subprocess.Popen | None = None
         self.walls: tuple[str, ...] = ()  # around it
@@ -96,11 +100,13 @@ class Zygote:
     def start(self) -> Child:
         self.wait()
         (theirs_in, ours_out), (ours_in, theirs_out), (printed, theirs_printed) = os.pipe(), os.pipe(), os.pipe()
-        theirs = [theirs_in, theirs_out, theirs_printed]
-        socket.send_fds(self.socket, [b"J"], theirs)
-        for fd in theirs:
-            os.close(fd)
-        return Child(self, ours_out, ours_in, printed)
+        progress = tempfile.TemporaryFile(buffering=0)
+        try:
+            socket.send_fds(self.socket, [b"J"], [theirs_in, theirs_out, theirs_printed, progress.fileno()])
+        finally:
+            for fd in (theirs_in, theirs_out, theirs_printed):
+                os.close(fd)
+        return Child(self, ours_out, ours_in, printed, progress)
 
     def end(self, how: bytes) -> int:
         """End its copy; -> how that ended, as waitpid says, or −1 if it had to be ended."""
@@ -154,8 +160,14 @@ runpy.run_path({path!r}, run_name="__main__")
 class Child:
     """One copy, for one submission."""
 
-    def __init__(self, zygote: Zygote, requests: int, replies: int, output: int) -> None:
-        self.zygote, self.requests, self.replies, self.output = zygote, requests, replies, output
+    def __init__(self, zygote: Zygote, requests: int, replies: int, output: int, progress: BinaryIO) -> None:
+        self.zygote, self.requests, self.replies, self.output, self.progress = (
+            zygote,
+            requests,
+            replies,
+            output,
+            progress,
+        )
         self.poll = select.poll()
         for fd in (replies, output):
             os.set_blocking(fd, False)
@@ -165,8 +177,7 @@ class Child:
         self.listening = True
         self.printed, self.last_printed, self.cut = bytearray(), bytearray(), 0
         self.status: int | None = None
-        _, walls = self.receive(BOOT_SECONDS)
-        self.zygote.layers = (*zygote.walls, *json.loads(walls))
+        self.zygote.layers = (*zygote.walls, *json.loads(self.receive(BOOT_SECONDS)[1]))
 
     def send(self, kind: str, body: bytes, seconds: float) -> None:
         message = memoryview((len(body) + 1).to_bytes(SIZE, "little") + kind.encode() + body)
@@ -182,23 +193,29 @@ class Child:
             except OSError:
                 raise self.gone("Died") from None
 
-    def receive(self, seconds: float) -> tuple[str, bytes]:
-        """The next message; Gone if there is none within `seconds`, or never."""
-        until = time.monotonic() + seconds
+    def receive(self, seconds: float, steps: int = 1, within: float = float("inf")) -> tuple[str, bytes]:
+        """The next message; Gone if it is dead, or if one of its `steps` takes longer than `seconds`, or all of them `within`."""
+        now = time.monotonic()
+        end, until, done = now + within, now + seconds, 0
         while True:
             if len(self.heard) >= SIZE:
                 size = int.from_bytes(self.heard[:SIZE], "little")
                 if not 0 < size <= LONGEST_MESSAGE:
-                    raise self.gone("Died", "sent something that is no answer")
+                    raise self.gone("Died", NONSENSE)
                 if len(self.heard) >= SIZE + size:
                     message = bytes(self.heard[SIZE : SIZE + size])
                     del self.heard[: SIZE + size]
                     return chr(message[0]), message[1:]
-            left = until - time.monotonic()
-            if left <= 0:
-                raise self.gone("TookTooLong")
-            if not self.poll.poll(min(left, LOOK) * 1000) and used(self.zygote.scratch) > SCRATCH:
-                raise self.gone("Died", f"left more than {SCRATCH >> 20} MB on the disk")
+            left = min(until, end) - time.monotonic()
+            if not self.poll.poll(max(0, min(left, LOOK)) * 1000):
+                if done < (further := self.done(steps)):
+                    done, until = further, time.monotonic() + seconds
+                elif left <= 0:
+                    raise self.gone("TookTooLong")
+                if time.monotonic() > end:
+                    raise self.gone("TookTooLong")
+                if used(self.zygote.scratch) > SCRATCH:
+                    raise self.gone("Died", f"left more than {SCRATCH >> 20} MB on the disk")
             self._drain()
             try:
                 part = os.read(self.replies, 1 << 20)
@@ -207,6 +224,11 @@ class Child:
             if not part:
                 raise self.gone("Died")
             self.heard += part
+
+    def done(self, most: int) -> int:
+        """How many cells or cases are behind it: it says so itself, and can only make itself look slower or faster."""
+        said = os.pread(self.progress.fileno(), SIZE, 0) if not self.progress.closed else b""
+        return min(most, int.from_bytes(said, "little"))
 
     def _drain(self) -> None:
         """Take what it printed, at most a pipe full."""
@@ -247,6 +269,8 @@ class Child:
                     self._keep(part)
             except OSError:
                 pass
+            self.stopped_at = self.done(1 << 30)
+            self.progress.close()
             for fd in (self.requests, self.replies, self.output):
                 os.close(fd)
         return self.status

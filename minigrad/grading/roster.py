@@ -21,7 +21,7 @@ COLUMNS = {
 CANVAS = COLUMNS | {"id": (), "name": ("student",), "lms_id": ("id",)}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Person:
     id: str
     name: str = ""

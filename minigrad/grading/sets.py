@@ -7,8 +7,7 @@ import hashlib
 import inspect
 import json
 import textwrap
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -16,12 +15,14 @@ from types import ModuleType
 
 import numpy as np
 
-from ..classroom.sealed.attempt import attempt
-from ..classroom.task import Task
+from ..classroom.judge import Case, cases_of
+from ..classroom.sealed import wire
+from ..classroom.task import DROPPED, Task, without_upstream
 from ..classroom.tasks import SETS, tasks_of
+from . import WITH_LIBRARY
 
 SOLUTIONS = Path(__file__).parents[2] / "solutions"  # of the repository; an installed package has none
-WITH_LIBRARY = {"05", "06", "07"}  # about using the library; the others are about writing it
+KEPT = 64 << 10  # bytes of a task's cases that are kept
 
 
 @dataclass(frozen=True)
@@ -49,24 +50,49 @@ class GradedSet:
         """The names that the solution defines; none where there is no solution here."""
         return answers_in(self.solution) if self.solution else {}
 
-    def reference(self, task: Task) -> Callable | None:
-        """What the solution gives: as right as the task's own finite differences, and many times as fast."""
-        if task.name not in self.answers:
-            return None
-        answer = self.answers[task.name]
-
-        def right(*args):
-            done = attempt(task.probe, answer, args, task.takes, task.returns)
-            if done.failure:
-                raise RuntimeError(f"the solution of task {task.id} fails: {done.failure.kind}: {done.failure.message}")
-            return done.value
-
-        return right
+    @cached_property
+    def judged(self) -> dict[str, Task]:
+        """The tasks with the solution for an oracle: as right as the task's own finite differences, and many times as fast."""
+        return {
+            id: by_solution(task, self.answers[task.name]) if task.expect and task.name in self.answers else task
+            for id, task in self.tasks.items()
+        }
 
     @cached_property
-    def probes(self) -> dict[str, tuple[str, str]]:
-        """For each task the text and the name of its probe, to be run where the student's code runs."""
-        return {id: (textwrap.dedent(inspect.getsource(t.probe)), t.probe.__name__) for id, t in self.tasks.items()}
+    def given(self) -> list[str]:
+        """The cells that students are given and leave as they are: what a solved notebook has beside its answers."""
+        if self.solution is None:
+            return []
+        cells = json.loads(self.solution.read_text(encoding="utf-8"))["cells"]
+        return ["".join(c["source"]) for c in cells if c["cell_type"] == "code" and not is_answer(c)]
+
+    def stubs(self) -> list[tuple[int, str]]:
+        """The code cells that students are given, numbered: the solved notebook's without the answers."""
+        from ..classroom.notebooks import SOLUTION, stub
+
+        cells = json.loads(self.solution.read_text(encoding="utf-8"))["cells"] if self.solution else []
+        code = [(i, "".join(cell["source"])) for i, cell in enumerate(cells, 1) if cell["cell_type"] == "code"]
+        return [(i, SOLUTION.sub(stub, source)) for i, source in code]
+
+    @cached_property
+    def _cases(self) -> dict[tuple[str, int], tuple[list[Case], bytes]]:
+        return {}
+
+    def cases(self, task: Task, seed: int) -> tuple[list[Case], bytes]:
+        """The cases that `seed` draws, and what asks for their outcomes; small ones are kept for the next submission."""
+        if (task.id, seed) in self._cases:
+            return self._cases[task.id, seed]
+        cases = list(cases_of(task, seed))
+        request = self.request(task, [case.args for case in cases])
+        if len(request) <= KEPT:
+            self._cases[task.id, seed] = cases, request
+        return cases, request
+
+    def request(self, task: Task, cases: list[tuple]) -> bytes:
+        """What the runner needs for a task: its probe, to be run where the student's code runs, and the arguments."""
+        probe, name = textwrap.dedent(inspect.getsource(task.probe)), task.probe.__name__
+        about = {"name": task.name, "probe": probe, "probe name": name, "takes": task.takes, "returns": task.returns}
+        return wire.joined([json.dumps(about).encode(), *map(wire.encode, cases)])
 
 
 def graded_set(number: str, folder: Path | None = None) -> GradedSet:
@@ -122,6 +148,15 @@ def tasks_in(number: str, path: Path) -> tuple[ModuleType, dict[str, Task]]:
     return module, tasks
 
 
+def by_solution(task: Task, answer) -> Task:
+    def right(*args):
+        with np.errstate(all="ignore"):
+            return task.probe(answer, *args)
+
+    mistakes = tuple(without_upstream(right) if m.says is DROPPED else m for m in task.misconceptions)
+    return replace(task, expect=right, misconceptions=mistakes)
+
+
 def answers_in(path: Path) -> dict[str, object]:
     """Run the answers of a solved notebook, and what is imported and defined around them; not its plots and its checks."""
     return answers_in_cells(json.loads(path.read_text(encoding="utf-8"))["cells"], path)
@@ -133,10 +168,14 @@ def answers_in_cells(cells: list[dict], path: Path) -> dict[str, object]:
         if cell["cell_type"] != "code":
             continue
         tree = ast.parse("".join(cell["source"]))
-        if not cell["metadata"].get("nbgrader", {}).get("solution"):
+        if not is_answer(cell):
             tree.body = [line for line in tree.body if needed(line)]
         exec(compile(tree, str(path), "exec"), space)
     return space
+
+
+def is_answer(cell: dict) -> bool:
+    return bool(cell["metadata"].get("nbgrader", {}).get("solution"))
 
 
 def needed(line: ast.stmt) -> bool:

@@ -80,7 +80,7 @@ def find(source: Path, aside: list[Aside] | None = None) -> Iterator[Submission]
         raise ValueError(f"{source}: no such file or folder. Give a folder of notebooks, or the zip of an LMS.")
     aside = [] if aside is None else aside
     seen: set[str] = set()
-    for _, files in groupby(sorted(files_of(source), key=order), key=lambda file: owner(file.parts)):
+    for _, files in groupby(sorted(files_of(source), key=order), key=lambda file: owner(file.parts).student):
         for submission in submissions_of(list(files), aside):
             if submission.file in seen:  # two names that look the same once they can be shown
                 aside.append(Aside(submission.student, submission.file, "another file has the same name."))
@@ -171,8 +171,7 @@ def owner(parts: tuple[str, ...]) -> Owner:
 
 def order(file: File) -> tuple:
     """By student; then attempt 2 before attempt 10, and an attempt without a number before both."""
-    who = owner(file.parts)
-    return who.student, who.name, who.late, natural("/".join(file.parts))
+    return owner(file.parts).student, natural("/".join(file.parts))
 
 
 def natural(name: str) -> tuple:

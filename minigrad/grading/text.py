@@ -6,6 +6,7 @@ import re
 import unicodedata
 
 SHOWN = {"\n", "\t"}
+CONTROL = re.compile("[\0-\x08\x0b-\x1f\x7f]")  # of ASCII
 ACTS = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
 
 
@@ -19,7 +20,7 @@ def plain(text: str, most: int = 500) -> str:
     """
     if len(text) > most:
         text = f"{text[: most // 2]}…{text[-(most // 2) :]}"
-    if text.isascii() and text.isprintable():
+    if text.isascii() and not CONTROL.search(text):
         return text
     return "".join(c if c in SHOWN or unicodedata.category(c)[0] != "C" else escaped(c) for c in text)
 

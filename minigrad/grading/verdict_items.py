@@ -32,7 +32,7 @@ class Grading:
         tasks = Path(ask("--grade-tasks")) if ask("--grade-tasks") else None
         self.source = Path(ask("--grade"))
         safe = not ask("--grade-unsafe-no-sandbox")
-        self.grader = Grader(How(ask("--grade-set"), tasks, ask("--grade-seed"), safe, self.source.is_dir()))
+        self.grader = Grader(How(ask("--grade-set"), tasks, ask("--grade-seed"), safe))
         self.aside: list[Aside] = []
         if config.args_source != pytest.Config.ArgsSource.ARGS:
             config.args = []  # not the tests that the configuration names

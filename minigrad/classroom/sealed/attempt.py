@@ -6,7 +6,8 @@ import copy
 import linecache
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,13 +37,19 @@ class Outcome(NamedTuple):
     shares: tuple[str, ...] = ()
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Warnings are not what anybody is judged by."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        yield
+
+
 def attempt(probe: Callable, answer, args: tuple, takes: tuple[str, ...], returns: tuple[str, ...]) -> Outcome:
-    """Ask `answer` with copies of `args`, its warnings unseen; `takes` and `returns` name arguments and results."""
+    """Ask `answer` with copies of `args`; `takes` and `returns` name arguments and results.  To be called in `quiet()`."""
     mine = copy.deepcopy(args)
     try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
-            value = probe(answer, *mine)
+        value = probe(answer, *mine)
     except BaseException as error:
         return Outcome(failure=failure_of(error))
     changed = tuple(name for name, before, after in zip(takes, args, mine, strict=False) if not same(before, after))
@@ -72,10 +79,9 @@ def failure_of(error: BaseException) -> Failure:
 def same(before, after) -> bool:
     """Whether an argument is as it was: arrays by their elements, containers by theirs; other objects are not looked into."""
     if isinstance(before, np.ndarray):
-        return (
-            before.shape == after.shape
-            and before.dtype == after.dtype
-            and np.array_equal(before, after, equal_nan=before.dtype.kind == "f")
+        return before.dtype == after.dtype and (
+            np.array_equal(before, after)
+            or (before.dtype.kind == "f" and np.array_equal(before, after, equal_nan=True))
         )
     if isinstance(before, (list, tuple)):
         return len(before) == len(after) and all(map(same, before, after))

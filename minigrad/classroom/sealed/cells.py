@@ -1,8 +1,7 @@
-"""A notebook's cells as Python: what only IPython understands is taken out, and named, so that the rest can run."""
+"""A cell that is no Python: what only IPython understands is taken out, and named, so that the rest can run."""
 
 from __future__ import annotations
 
-import ast
 import re
 
 KEPT = {"time", "timeit", "capture"}  # cell magics whose cell is Python
@@ -21,8 +20,6 @@ def as_python(source: str) -> tuple[str, list[str]]:
         head, _, body = source.lstrip().partition("\n")
         name = head[2:].split()[0] if head[2:].split() else ""
         return ("\n" + body, []) if name in KEPT else ("", [head])
-    if is_python(source):
-        return source, []
     lines, refused = source.split("\n"), []
     for i, line in enumerate(lines):
         if match := MAGIC.match(line):
@@ -34,11 +31,3 @@ def as_python(source: str) -> tuple[str, list[str]]:
             if what[0] == "!" or (what[0] == "%" and what[1:].split()[0] not in HARMLESS):
                 refused.append(what)
     return "\n".join(lines), refused
-
-
-def is_python(source: str) -> bool:
-    try:
-        ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
-    return True

@@ -12,7 +12,12 @@ import platform
 import sys
 from pathlib import Path
 
-import seccomp
+from . import seccomp
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -130,8 +135,6 @@ def memory_in_use() -> int:
 
 
 def limit(memory: int) -> None:
-    import resource
-
     for name, most in [
         ("RLIMIT_AS", memory + MEMORY),
         ("RLIMIT_CPU", CPU_SECONDS),
@@ -150,6 +153,12 @@ def drop_powers() -> None:
     header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # version 3, this process
     checked(libc.capset(header, (ctypes.c_uint32 * 6)()), "capset")
     checked(libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0), "prctl")
+
+
+def prepare() -> None:
+    """What need not be done again in each process."""
+    if platform.machine() in seccomp.MACHINES:
+        seccomp.packed(platform.machine())
 
 
 def filter_calls() -> None:

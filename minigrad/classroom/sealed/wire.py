@@ -87,6 +87,27 @@ def _buffer(array: np.ndarray, arrays: list[bytes], used: list[int]) -> list:
     return [dtype.str, array.shape]
 
 
+def joined(parts: list[bytes]) -> bytes:
+    """Several messages as one.
+
+    >>> split(joined([b"ab", b"", b"c"]))
+    [b'ab', b'', b'c']
+    """
+    return b"".join(piece for part in parts for piece in (len(part).to_bytes(SIZE, "little"), part))
+
+
+def split(message: bytes) -> list[bytes]:
+    """The messages in it; WireError if the last one is not whole."""
+    parts, at = [], 0
+    while at < len(message):
+        start = at + SIZE
+        at = start + int.from_bytes(message[at:start], "little")
+        if at > len(message):
+            raise WireError("a message that ends too early")
+        parts.append(message[start:at])
+    return parts
+
+
 def decode(message: bytes) -> Any:
     """The value in `message`; WireError for anything that `encode` would not have written."""
     start = SIZE + int.from_bytes(message[:SIZE], "little")

@@ -1,7 +1,7 @@
 """A fresh interpreter that has loaded what students may import, and is copied for each submission: `python zygote.py '{…}'`.
 
 It knows no task and no reference, so a copy finds none in its memory.  The grader talks to it through descriptor 3:
-each job comes with three descriptors (requests, replies, output); `K` ends the copy, `W` lets it end by itself first.
+each job comes with four descriptors (requests, replies, output, progress); `K` ends the copy, `W` lets it end by itself first.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 os.environ |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
-import imports  # noqa: E402
-import runner  # noqa: E402
-import sandbox  # noqa: E402
+from sealed import imports, runner, sandbox  # noqa: E402  a package without its own: nothing above it is loaded
+
+del sys.path[0]
 
 WAIT = 0.3  # seconds for a process that has closed its pipe to be gone
 
@@ -32,15 +32,23 @@ def main() -> None:
     os.environ["MPLBACKEND"] = "Agg"
     grader = socket.socket(fileno=3)
     readable, listable = imports.prepare(about["library"], about["preload"])
+    runner.GIVEN |= {cell: compile(cell, "<given>", "exec", dont_inherit=True) for cell in about["given"]}
     memory = sandbox.memory_in_use()
-    os.environ |= dict.fromkeys(("HOME", "TMPDIR", "MPLCONFIGDIR"), str(scratch))
+    sandbox.prepare()
+    fonts = Path.home() / ".cache/matplotlib"  # to look for them all takes a second
+    readable.append(fonts)
+    os.environ |= {
+        "HOME": str(scratch),
+        "TMPDIR": str(scratch),
+        "MPLCONFIGDIR": str(fonts if fonts.exists() else scratch),
+    }
     walls = sandbox.enclose(readable, listable, scratch) if about["walls"] else []
     alone = os.getpid() == 1  # of a world of our own; anywhere else, to end "all others" would end everything
     gc.collect()
     gc.freeze()
     grader.send(json.dumps(walls).encode())
     while True:
-        message, descriptors, *_ = socket.recv_fds(grader, 64, 3)
+        message, descriptors, *_ = socket.recv_fds(grader, 64, 4)
         if not message:
             os._exit(0)
         pid = os.fork()

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from ...classroom.tasks import SETS
+from .. import csvfile
 from ..policy import Grade, Setting, grade, preference, tasks_of
 from ..record import Record
 from ..roster import Person
@@ -25,7 +27,7 @@ class Chosen(NamedTuple):
     submissions: int
 
 
-@dataclass
+@dataclass(slots=True)
 class Row:
     """What is kept of a grade: enough for the table of a class."""
 
@@ -34,12 +36,12 @@ class Row:
     slug: str
     file: str
     submitted: str
-    scores: dict[str, float]
+    scores: tuple[float, ...]  # in the order of the set's tasks
     points: float
     raw: float
     days: int
     penalty: float
-    overridden: bool
+    overridden: str  # which scores, from what to what
     final: float
     submissions: int
     error: str
@@ -102,7 +104,7 @@ class Class:
             last[record.student, record.file, record.set] = (  # one that was graded again replaces its first
                 place,
                 person.id,
-                preference(self.setting, record.submitted, record.file, score),
+                preference(self.setting, record, score),
             )
         named = [number for number in seen if number]
         if "" in seen and named:  # nothing of it could be read, so nobody knows which set it was meant for
@@ -116,6 +118,7 @@ class Class:
             better = best is None or key > best.preference
             place, key = (place, key) if better else best[:2]
             self.chosen[id, number] = Chosen(place, key, best.submissions + 1 if best else 1)
+        self.chosen = {who: chosen._replace(preference=()) for who, chosen in self.chosen.items()}  # it was large
         self.records = len(last)
         self.unknown = sorted(person.id for person in self.people.values() if not person.known)
         self.people |= self.setting.roster.people if self.setting.roster else {}
@@ -151,12 +154,12 @@ class Class:
                 slug(person, number) if record else "",
                 record.file if record else "",
                 record.submitted if record else "",
-                {mark.id: mark.score for mark in made.marks},
+                tuple(mark.score for mark in made.marks),
                 made.points,
                 made.raw,
                 made.late.days,
                 made.penalty,
-                bool(made.override or any(mark.override for mark in made.marks)),
+                overridden(made),
                 made.final,
                 made.submissions,
                 record.error if record else "Nothing was handed in.",
@@ -180,7 +183,7 @@ class Class:
             item = mark.item
             if item is None or item.passed:
                 continue
-            task.unwritten += item.reason.endswith(("is not written yet.", "is not defined."))
+            task.unwritten += unwritten(item.reason)
             if item.says:
                 key = (mark.id, -1 if item.misconception is None else item.misconception)
                 self.mistakes.setdefault(key, Mistake(mark.id, item.says)).count += 1
@@ -205,6 +208,11 @@ class Class:
     def title(self) -> str:
         return self.setting.course.title or "Automatic Differentiation of Tensor Operations"
 
+    def title_of(self, set: str) -> str:
+        """The course file's own, or the set's."""
+        own = f"Set {set}, {SETS[set][1]}" if set in SETS else f"Set {set}"
+        return self.setting.course.set(set).title or own
+
     def version_lines(self) -> list[str]:
         """course 2026.1, set 04 1.0, grader 0.1.0: more than one of a kind if the class was graded with several."""
         own = [f"course file {self.setting.course.version}"] if self.setting.course.version else []
@@ -217,6 +225,16 @@ class Class:
             return f"{self.unsafe} of {sum(self.layers.values())} submissions were {UNSAFE}."
         held = sorted({" + ".join(layers) for layers in self.layers})
         return f"Graded in a sandbox: {'; '.join(held)}."
+
+
+def overridden(made: Grade) -> str:
+    said = [f"{m.id}: {csvfile.number(m.graded)} → {csvfile.number(m.score)}" for m in made.marks if m.override]
+    return "; ".join(said + [f"all: {csvfile.number(made.raw)} → {csvfile.number(made.final)}"] * bool(made.override))
+
+
+def unwritten(reason: str) -> bool:
+    """Whether the reason says that there is no answer."""
+    return reason.endswith(" is not written yet.") or reason.startswith("There is no ")
 
 
 def slug(person: Person, number: str) -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ..csvfile import number
 from ..policy import Grade, Mark, rules
 from ..text import harmless
-from .gather import UNSAFE, Class, Row, slug
+from .gather import UNSAFE, Class, Row, slug, unwritten
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -30,8 +30,11 @@ BINS = [f"{n}–{n + 9} %" for n in range(0, 100, 10)] + ["100 %"]
 @cache
 def environment() -> Environment:
     """Jinja2, imported when the first page is written: a program that only grades does not wait for it."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
 
+    compiled = HERE / "__pycache__"  # where Python keeps its own
+    if os.access(HERE, os.W_OK):
+        compiled.mkdir(exist_ok=True)
     made = Environment(
         loader=FileSystemLoader(HERE),
         autoescape=True,
@@ -39,6 +42,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
+        bytecode_cache=FileSystemBytecodeCache(str(compiled)) if os.access(compiled, os.W_OK) else None,
     )
     style = (HERE / "style.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
@@ -98,12 +102,12 @@ def page_of(grade: Grade, everybody: Class, said: list[str]) -> dict[str, Any]:
     own = everybody.setting.course
     versions = [f"course file {own.version}"] if own.version else []
     return {
-        "title": own.set(grade.set).title or f"Set {grade.set}",
+        "title": everybody.title_of(grade.set),
         "course": everybody.title,
         "grade": grade,
         "record": record,
         "submitted": own.time(record.submitted),
-        "marks": [(mark, state(mark), code_of(mark)) for mark in grade.marks],
+        "marks": [(mark, state(mark), code_of(mark), not unwritten(mark.reason)) for mark in grade.marks],
         "passed": sum(state(mark) == "right" for mark in grade.marks),
         "rules": said,
         "versions": versions + [f"{what} {version}" for what, version in (record.versions or {}).items()],
@@ -116,8 +120,8 @@ def state(mark: Mark) -> str:
 
 
 def code_of(mark: Mark) -> tuple[str, str, str] | None:
-    """The answer in three pieces: what stands before the line that failed, the line, and the rest."""
-    if mark.item is None or not mark.item.code:
+    """The answer in three pieces: what stands before the line that failed, the line, and the rest.  None for the stub."""
+    if mark.item is None or not mark.item.code or unwritten(mark.reason):
         return None
     lines = mark.item.code.split("\n")
     at = mark.item.line
@@ -152,7 +156,7 @@ def set_of(everybody: Class, set: str) -> dict[str, Any]:
     rows = [row for row in everybody.rows if row.set == set]
     return {
         "number": set,
-        "title": everybody.setting.course.set(set).title or f"Set {set}",
+        "title": everybody.title_of(set),
         "points": sum(points for _, points in everybody.tasks[set].values()),
         "students": len(rows),
         "handed_in": sum(bool(row.submissions) for row in rows),

@@ -55,17 +55,19 @@ class Tables:
         return writer(stack.enter_context(open(unfinished, "w", encoding="utf-8-sig", newline="")))
 
     def grades(self) -> None:
-        tasks = [id for tasks in self.everybody.tasks.values() for id in tasks]
+        tasks = [(number, id) for number, tasks in self.everybody.tasks.items() for id in tasks]
         versions = ", ".join(self.everybody.version_lines())
         sandbox = UNSAFE.upper() if self.everybody.unsafe else "held"
         with ExitStack() as stack:
             write = self.table(stack, "grades.csv")
-            write([*WHO, *(f"task {id}" for id in tasks), *WHAT])
+            write([*WHO, *(f"task {id}" for _, id in tasks), *WHAT])
             for row in self.everybody.rows:
+                own = iter(row.scores)
+                scores = [next(own) if number == row.set else None for number, _ in tasks]
                 write(
                     [row.person.id, row.person.name, row.person.lms_id, row.person.section, f"set {row.set}"]
-                    + [row.file, row.submitted, row.submissions, *(row.scores.get(id) for id in tasks)]
-                    + [row.raw, row.days, row.penalty, "yes" if row.overridden else "", row.final, row.points]
+                    + [row.file, row.submitted, row.submissions, *scores]
+                    + [row.raw, row.days, row.penalty, row.overridden, row.final, row.points]
                     + [row.error or row.note, versions, sandbox if row.submissions else ""]
                 )
 
@@ -76,7 +78,7 @@ class Tables:
             people.setdefault(row.person.id, {})[row.set] = row
         with ExitStack() as stack:
             write = self.table(stack, "canvas.csv")
-            write([*CANVAS, *(title_of(self.everybody, number) for number in sets)])
+            write([*CANVAS, *(self.everybody.title_of(number) for number in sets)])
             points = [sum(points for _, points in tasks.values()) for tasks in self.everybody.tasks.values()]
             write(["    Points Possible", "", "", "", "", *points])
             for rows in people.values():
@@ -97,10 +99,6 @@ class Tables:
                     participant = f"Participant {person.lms_id}" if person.lms_id else ""
                     who = [participant, person.shown, person.sis_id, person.email]
                     write([*who, row.final, row.points, "", said])
-
-
-def title_of(everybody: Class, set: str) -> str:
-    return everybody.setting.course.set(set).title or f"Set {set}"
 
 
 def comment(grade: Grade) -> str:
