@@ -11,10 +11,12 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
+from multiprocessing.connection import Pipe
 from pathlib import Path
 
 import pytest
-from handed_in import ROOT, WRONG, classroom, graded, submission
+from handed_in import ROOT, WRONG, classroom, graded, scores, submission
 
 from minigrad.grading import batch, canary
 from minigrad.grading.batch import How
@@ -23,13 +25,12 @@ from minigrad.grading.ledger import Ledger
 from minigrad.grading.submissions import find
 
 pytestmark = [
-    pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="grading needs walls, which Linux alone has"),
     pytest.mark.filterwarnings("default"),  # Dask's own
 ]
 
 try:
-    from distributed import Client
+    from distributed import Client, KilledWorker, LocalCluster
 
     from minigrad.grading import cluster
 except ImportError:
@@ -124,6 +125,7 @@ def children_of(pid: int) -> list[int]:
     return [int(x) for path in Path(f"/proc/{pid}/task").glob("*/children") for x in path.read_text().split()]
 
 
+@pytest.mark.slow
 def test_a_worker_dies_midway_and_each_submission_is_recorded_once(two_workers, tmp_path):
     """Sixty submissions; kill -9 of one of two workers after fifteen: the other does its work, with the same scores."""
     kinds = {"right": submission(first=SLOW), "wrong": submission(WRONG, first=SLOW), "rubbish": b"no notebook"}
@@ -152,6 +154,7 @@ def test_a_worker_dies_midway_and_each_submission_is_recorded_once(two_workers, 
     wait_until(lambda: not children_of(two_workers.workers[1].pid), 20)
 
 
+@pytest.mark.slow
 def test_stopped_by_ctrl_c_it_goes_on(two_workers, tmp_path):
     """What was graded is kept, the workers are free again, and the same command does the rest."""
     folder = classroom(tmp_path / "class", **{f"s{i}": submission(first=SLOW + f"  # {i}") for i in range(12)})
@@ -172,6 +175,7 @@ def test_stopped_by_ctrl_c_it_goes_on(two_workers, tmp_path):
     assert {r["file"] for r in after} == {f"s{i}.ipynb" for i in range(12)}
 
 
+@pytest.mark.slow
 def test_an_own_set_goes_with_the_submissions(two_workers, tmp_path):
     """A worker on another machine has no such folder."""
     own = tmp_path / "own"
@@ -186,6 +190,7 @@ def test_an_own_set_goes_with_the_submissions(two_workers, tmp_path):
     assert records["ann"].versions == graded(folder, how)["ann"].versions
 
 
+@pytest.mark.slow
 def test_what_kills_workers_is_recorded_and_named(two_workers, tmp_path, monkeypatch):
     """Workers that come back are killed again and again: the one submission is given up, with a reason, and no other."""
 
@@ -218,6 +223,7 @@ def test_what_kills_workers_is_recorded_and_named(two_workers, tmp_path, monkeyp
     assert set(said.values()) == {"looked at"}
 
 
+@pytest.mark.slow
 def test_a_worker_whose_walls_do_not_hold_ends_the_run(two_workers, tmp_path, monkeypatch):
     """Loudly, and with nothing recorded."""
 
@@ -236,3 +242,100 @@ def test_no_cluster_is_said(tmp_path, capsys, monkeypatch):
     command = ["grade", str(folder), "--out", str(tmp_path / "out"), "--cluster", "tcp://127.0.0.1:1"]
     assert main(command) == 2
     assert "The cluster at tcp://127.0.0.1:1 does not answer" in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------- quick: a cluster that lives in this process
+
+
+@pytest.fixture(scope="module")
+def small() -> Iterator[str]:
+    about = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": None, "processes": False}
+    with LocalCluster(**about, silence_logs=50) as made:
+        yield made.scheduler_address
+
+
+def test_scores_are_those_of_one_machine(small, tmp_path):
+    """Right, wrong, and no notebook at all; no grader stays behind."""
+    folder = classroom(tmp_path / "class", ann=submission(), bob=submission(WRONG), carl=b"no notebook")
+    how = How("04", seed=2)
+    found = {r.student: r for r in cluster.on_cluster(map(batch.loaded, find(folder)), how, small)}
+    assert {name: scores(r) for name, r in found.items()} == {n: scores(r) for n, r in graded(folder, how).items()}
+    assert not cluster._all and not cluster._idle
+
+
+def test_a_grader_that_ends_is_replaced_once(small, tmp_path, monkeypatch):
+    """What a submission does to the grader costs that submission alone."""
+    call = cluster.Remote.__call__
+
+    tried: list[str] = []
+
+    def dying(remote, submission):
+        tried.append(submission.student)
+        if submission.student == "bob" or tried.count(submission.student) < 2 and submission.student == "once":
+            remote.process.kill()
+            remote.process.wait()
+        return call(remote, submission)
+
+    monkeypatch.setattr(cluster.Remote, "__call__", dying)
+    folder = classroom(tmp_path / "class", **dict.fromkeys(("ann", "bob", "once"), submission()))
+    found = {r.student: r for r in cluster.on_cluster(map(batch.loaded, find(folder)), How("04"), small)}
+    assert found["ann"].score == found["once"].score == 30
+    assert "twice" in found["bob"].error
+
+
+def test_workers_of_another_version_are_refused(small, tmp_path, monkeypatch):
+    """Half a class judged by an older set would be unjust, and nobody would see it."""
+    monkeypatch.setattr(cluster, "versions", lambda the_set: {"set": "another", "grader": "0"})
+    folder = classroom(tmp_path / "class", ann=submission())
+    with pytest.raises(RuntimeError, match="another version"):
+        list(cluster.on_cluster(map(batch.loaded, find(folder)), How("04"), small))
+
+
+def test_a_death_is_tried_alone_before_it_is_blamed_on_a_submission(small, tmp_path, monkeypatch):
+    """Dask gives up what was at several workers that died, guilty or not."""
+
+    def killing(submission, how, files):
+        if submission.student == "killer":
+            raise KilledWorker("task", None, 3)
+        return batch.ungraded(submission, "", "looked at")
+
+    monkeypatch.setattr(cluster, "at_worker", killing)
+    folder = classroom(tmp_path / "class", **dict.fromkeys(("ann", "killer", "zoe"), submission()))
+    found = {r.student: r.error for r in cluster.on_cluster(map(batch.loaded, find(folder)), How("04"), small)}
+    assert "Every worker" in found.pop("killer")
+    assert set(found.values()) == {"looked at"}
+
+
+def test_walls_that_do_not_hold_on_a_worker_end_the_run(small, tmp_path, monkeypatch):
+    """Said with the name of the machine, and no grader stays behind."""
+
+    def unsafe(remote, submission):
+        raise canary.Unsafe("A student's code could read a file here.")
+
+    monkeypatch.setattr(cluster.Remote, "__call__", unsafe)
+    folder = classroom(tmp_path / "class", ann=submission())
+    with pytest.raises(canary.Unsafe, match="On .*could read a file"):
+        list(cluster.on_cluster(map(batch.loaded, find(folder)), How("04"), small))
+    assert not cluster._all
+
+
+def test_what_a_grader_hears_and_says(tmp_path):
+    """Its own process, run here: how, an own set's files, submissions; then the connection is closed."""
+    shutil.copytree(ROOT / "tests/private", tmp_path / "own")
+    assert main(["notebooks", str(tmp_path / "own")]) == 0
+    ours, theirs = Pipe()
+    solved = classroom(tmp_path / "class", ann=(tmp_path / "own/09-norms.ipynb").read_bytes())
+    ours.send((How("09", seed=1), cluster.shipped(tmp_path / "own")))
+    for one in map(batch.loaded, find(solved)):
+        ours.send(one)
+    received: list = []
+
+    def listen() -> None:
+        received.append(ours.recv())
+        ours.close()
+
+    listening = threading.Thread(target=listen)
+    listening.start()
+    cluster.serve(theirs)
+    listening.join()
+    assert received[0].score == 5

@@ -191,7 +191,6 @@ def shipped(folder: Path | None) -> dict[str, bytes]:
 
 def serve(connection: Connection) -> None:
     """First how, then submissions; for each its record, or the error that ends the run."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     how, files = connection.recv()
     with tempfile.TemporaryDirectory(prefix="minigrad-sets-") as folder:
         for name, content in files.items():
@@ -212,4 +211,5 @@ def serve(connection: Connection) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who hands out the work
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # and puts everything away
     serve(Connection(int(sys.argv[1])))
