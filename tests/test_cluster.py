@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from multiprocessing.connection import Pipe
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from handed_in import ROOT, WRONG, classroom, graded, scores, submission
@@ -296,7 +297,7 @@ def test_a_death_is_tried_alone_before_it_is_blamed_on_a_submission(small, tmp_p
 
     def killing(submission, how, files):
         if submission.student == "killer":
-            raise KilledWorker("task", None, 3)
+            raise KilledWorker("task", SimpleNamespace(address="tcp://gone:1"), 3)
         return batch.ungraded(submission, "", "looked at")
 
     monkeypatch.setattr(cluster, "at_worker", killing)
