@@ -66,8 +66,12 @@ class Cluster:
             "--dashboard-address",
             "127.0.0.1:0",
         )
-        wait_until(self.file.exists)
-        self.address = json.loads(self.file.read_text())["address"]
+
+    @property
+    def address(self) -> str:
+        """Where the scheduler is, once it has written that down."""
+        wait_until(lambda: self.file.exists() and self.file.read_text().rstrip().endswith("}"))
+        return json.loads(self.file.read_text())["address"]
 
     def start(self, what: str, *options) -> subprocess.Popen:
         command = [sys.executable, "-m", "distributed.cli.dask_" + what, *map(str, options)]
