@@ -106,7 +106,7 @@ def operation(name: str, parameters: tuple[str, ...], rules: dict[str, Callable]
 
 # The wrapper's own names begin with an underscore, so that an operation's parameters may have any other.
 UNPACK = """
-    if isinstance({x}, _Tensor):
+    if type({x}) is _Tensor or isinstance({x}, _Tensor):
         _value_{x}, _node_{x}, _plain = {x}.value, {x}.node, False
     else:
         _value_{x}, _node_{x} = {x} if type({x}) in _RAW else _as_operand({x}, _op.name), None"""
@@ -148,7 +148,7 @@ def wrapper_text(parameters: tuple[str, ...], op: Operation) -> str:
     <BLANKLINE>
     def wrapper(x):
         _plain = True
-        if isinstance(x, _Tensor):
+        if type(x) is _Tensor or isinstance(x, _Tensor):
             _value_x, _node_x, _plain = x.value, x.node, False
         else:
             _value_x, _node_x = x if type(x) in _RAW else _as_operand(x, _op.name), None
