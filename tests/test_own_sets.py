@@ -121,6 +121,8 @@ def test_a_class_from_the_command_line(own, tmp_path):
         ("set09.py", "2 * G * X", "G * X / np.sqrt((X * X).sum())", "a mistake is passed"),
         ("09-norms.md", "return G * X / length\n    ### END", "pass\n    ### END", "9.1: the solution fails"),
         ("09-norms.md", "    ### BEGIN SOLUTION\n    length = np.sqrt", "    length = np.sqrt", "9.1: it is passed"),
+        ("09-norms.md", "import numpy as np", "import numpi as np", "a cell fails. ModuleNotFoundError"),
+        ("09-norms.md", "def clip_by_norm", "def clip_to_norm", "does not define clip_by_norm"),
         ("set09.py", 'id="9.2"', 'id="8.2"', "a task of set 09"),
         ("set09.py", "TASKS = [", "TASK = [", "It defines TASKS"),
     ],
@@ -135,6 +137,18 @@ def test_a_set_that_is_wrong_is_not_made(file, old, new, said, tmp_path, capsys)
     assert main(["notebooks", str(tmp_path)]) == 2
     assert said in capsys.readouterr().err
     assert not list(tmp_path.glob("*.ipynb"))
+
+
+def test_a_folder_without_a_set_or_with_two_texts(tmp_path, capsys):
+    assert main(["notebooks", str(tmp_path)]) == 2
+    assert "there is no set of tasks" in capsys.readouterr().err
+    shutil.copy(ROOT / "tests/private/set09.py", tmp_path)
+    assert main(["release", "9", "--tasks", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    assert "`minigrad notebooks` makes it" in capsys.readouterr().err
+    for name in ("09-a.md", "09-b.md"):
+        shutil.copy(ROOT / "tests/private/09-norms.md", tmp_path / name)
+    assert main(["notebooks", str(tmp_path)]) == 2
+    assert "09-a.md and 09-b.md" in capsys.readouterr().err
 
 
 def test_solutions_are_not_overwritten_or_mixed_with_what_students_get(own, capsys):

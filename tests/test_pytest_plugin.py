@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import pytest
 from handed_in import UNDEFINED, WRONG, classroom, graded, scores, submission
 
+from minigrad.grading import canary
 from minigrad.grading.batch import How
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="grading needs walls, which Linux alone has")
@@ -46,10 +47,12 @@ def class_of_four(tmp_path_factory) -> Path:
     return folder
 
 
-def test_the_same_verdicts_as_the_grader(class_of_four):
+def test_the_same_verdicts_as_the_grader(class_of_four, monkeypatch, capfd):
     """Scores, reasons and the tutor's sentence, for right, wrong, mangled and no work; in the report for machines too."""
-    done = run("--grade", "class", "--grade-set=4", "--grade-seed=1", "--junitxml=report.xml", folder=class_of_four)
-    assert done.returncode == 1
+    monkeypatch.chdir(class_of_four)
+    asked = ["--grade", "class", "--grade-set=4", "--grade-seed=1", "--junitxml=report.xml"]
+    assert pytest.main([*OPTIONS, *asked]) == pytest.ExitCode.TESTS_FAILED  # in this process: coverage sees it
+    said = capfd.readouterr().out
     found = cases(class_of_four / "report.xml")
     for student, record in graded(class_of_four / "class", How("04", seed=1)).items():
         whole = found[student].pop("04/notebook")
@@ -61,10 +64,10 @@ def test_the_same_verdicts_as_the_grader(class_of_four):
             case = found[student][f"04/{item.id}"]
             assert case.find(".//property[@name='score']").get("value") == str(item.score)
             if not item.passed:
-                said = case.find("failure").get("message")
-                assert item.reason in said and item.says in said
-    assert "notes.txt" in done.stdout
-    assert "\x1b" not in done.stdout
+                told = case.find("failure").get("message")
+                assert item.reason in told and item.says in told
+    assert "notes.txt" in said
+    assert "\x1b" not in said
 
 
 def test_one_task_and_what_else_happened(class_of_four):
@@ -76,34 +79,53 @@ def test_one_task_and_what_else_happened(class_of_four):
     assert "Not executed: %pip install torch" in done.stdout
 
 
-def test_what_is_no_submission_is_said(class_of_four):
+def test_what_is_no_submission_is_said(class_of_four, monkeypatch, capfd):
     """A folder that is not there, one without notebooks, a set that does not exist: words, and no test that passes."""
-    (class_of_four / "empty").mkdir(exist_ok=True)
+    monkeypatch.chdir(class_of_four)
+    Path("empty").mkdir(exist_ok=True)
     for options, said in (
-        (("--grade", "nowhere"), "no such file"),
-        (("--grade", "empty"), "no notebooks"),
-        (("--grade", "class", "--grade-set", "44"), "no set 44"),
+        (("nowhere",), "no such file"),
+        (("empty",), "no notebooks"),
+        (("class", "--grade-set", "44"), "no set 44"),
     ):
-        done = run(*options, folder=class_of_four)
-        assert done.returncode == pytest.ExitCode.USAGE_ERROR
-        assert said in done.stdout + done.stderr
+        assert pytest.main([*OPTIONS, "--grade", *options]) == pytest.ExitCode.USAGE_ERROR
+        assert said in "".join(capfd.readouterr())
+
+
+def test_where_no_walls_hold_nothing_is_graded(class_of_four, monkeypatch, capfd):
+    """Neither passed nor failed: the run ends."""
+
+    def caught(zygote):
+        raise canary.Unsafe("A student's code could read a file here.")
+
+    monkeypatch.setattr(canary, "must_hold", caught)
+    monkeypatch.chdir(class_of_four)
+    assert pytest.main([*OPTIONS, "--grade", "class/ann.ipynb"]) == pytest.ExitCode.USAGE_ERROR
+    said = capfd.readouterr().out
+    assert "could read a file" in said and "passed" not in said and "failed" not in said
+
+
+def test_a_notebook_of_no_set_is_one_failure(class_of_four, monkeypatch, capfd):
+    """Nobody knows which tasks it was for."""
+    monkeypatch.chdir(class_of_four)
+    assert pytest.main([*OPTIONS, "--grade", "class/carl.ipynb"]) == pytest.ExitCode.TESTS_FAILED
+    said = capfd.readouterr().out
+    assert "Say --set" in said and "1 failed" in said
 
 
 @pytest.mark.parametrize("place", ["pytest.ini", "conftest.py"])
-def test_a_students_settings_are_not_obeyed(place, tmp_path):
+def test_a_students_settings_are_not_obeyed(place, tmp_path, monkeypatch, capfd):
     """pytest reads settings where it is pointed at: a student could say there which code it loads."""
     folder = classroom(tmp_path / "ann", work=submission())
     trap = f"open({str(tmp_path / 'caught')!r}, 'w')"
     (folder / "t").mkdir()
     (folder / "t/conftest.py").write_text(trap)
-    if place == "pytest.ini":
-        (folder / place).write_text("[pytest]\ntestpaths = t\n")
-        done = run("--grade", "ann", folder=tmp_path)
-    else:
-        (folder / place).write_text(trap)
-        done = run("--grade", ".", folder=folder)
-    assert done.returncode == pytest.ExitCode.USAGE_ERROR
-    assert place in done.stderr and "obey" in done.stderr
+    (folder / place).write_text("[pytest]\ntestpaths = t\n" if place == "pytest.ini" else trap)
+    monkeypatch.chdir(tmp_path if place == "pytest.ini" else folder)
+    submissions = "ann" if place == "pytest.ini" else "."
+    assert pytest.main([*OPTIONS, "--grade", submissions]) == pytest.ExitCode.USAGE_ERROR
+    said = capfd.readouterr().err
+    assert place in said and "obey" in said
     assert not (tmp_path / "caught").exists()
 
 

@@ -26,7 +26,7 @@ from .one import ALL_SECONDS, versions
 from .record import Record
 from .submissions import Submission
 
-WAIT_FOR_WORKERS = 60  # seconds
+CONNECT, WAIT_FOR_WORKERS = 20, 60  # seconds
 LONGEST = 3 * ALL_SECONDS  # for one submission; a grader that takes longer hangs
 
 
@@ -38,7 +38,7 @@ def on_cluster(work: Iterator[Submission], how: How, address: str) -> Iterator[R
     except ImportError:
         raise RuntimeError("--cluster needs Dask: install minigrad-course[cluster], here and on the workers.") from None
     try:
-        with Client(address, timeout="20s", set_as_default=False) as client:
+        with Client(address, timeout=CONNECT, set_as_default=False) as client:
             client.wait_for_workers(1, timeout=WAIT_FOR_WORKERS)
             try:
                 yield from handed_out(work, how, client)
@@ -55,7 +55,7 @@ def handed_out(work: Iterator[Submission], how: How, client) -> Iterator[Record]
     job = replace(how, tasks=None), shipped(how.tasks)
     judge = Grader(how)  # judges nothing: it knows the versions
     waiting: dict[str, Submission] = {}
-    arriving = as_completed()
+    arriving = as_completed(loop=client.loop)
     suspects: list[Submission] = []
     alone = False  # then it is known whose fault a death is
 
@@ -191,7 +191,6 @@ def shipped(folder: Path | None) -> dict[str, bytes]:
 
 def serve(connection: Connection) -> None:
     """First how, then submissions; for each its record, or the error that ends the run."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     how, files = connection.recv()
     with tempfile.TemporaryDirectory(prefix="minigrad-sets-") as folder:
         for name, content in files.items():
@@ -212,4 +211,5 @@ def serve(connection: Connection) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who hands out the work
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # and puts everything away
     serve(Connection(int(sys.argv[1])))
