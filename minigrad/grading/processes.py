@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import select
-import shutil
 import signal
 import socket
 import subprocess
@@ -18,6 +17,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
+
+from ..classroom.sealed.scratch import empty, used
 
 SEALED = Path(__file__).parent.parent / "classroom/sealed"
 SIZE = 4
@@ -140,7 +141,9 @@ class Zygote:
 
     def close(self) -> None:
         self.stop()
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        if self.scratch.exists():
+            empty(self.scratch)
+            self.scratch.rmdir()
 
     def __enter__(self) -> Zygote:
         return self
@@ -196,7 +199,7 @@ class Child:
     def receive(self, seconds: float, steps: int = 1, within: float = float("inf")) -> tuple[str, bytes]:
         """The next message; Gone if it is dead, or if one of its `steps` takes longer than `seconds`, or all of them `within`."""
         now = time.monotonic()
-        end, until, done = now + within, now + seconds, 0
+        end, until, look, done = now + within, now + seconds, now + LOOK, 0
         while True:
             if len(self.heard) >= SIZE:
                 size = int.from_bytes(self.heard[:SIZE], "little")
@@ -206,13 +209,13 @@ class Child:
                     message = bytes(self.heard[SIZE : SIZE + size])
                     del self.heard[: SIZE + size]
                     return chr(message[0]), message[1:]
-            left = min(until, end) - time.monotonic()
-            if not self.poll.poll(max(0, min(left, LOOK)) * 1000):
+            self.poll.poll(max(0, min(until, end, look) - time.monotonic()) * 1000)
+            now = time.monotonic()
+            if now >= min(until, end, look):  # by the clock, whether it says something all the time or nothing
+                look = now + LOOK
                 if done < (further := self.done(steps)):
-                    done, until = further, time.monotonic() + seconds
-                elif left <= 0:
-                    raise self.gone("TookTooLong")
-                if time.monotonic() > end:
+                    done, until = further, now + seconds
+                if now >= min(until, end):
                     raise self.gone("TookTooLong")
                 if used(self.zygote.scratch) > SCRATCH:
                     raise self.gone("Died", f"left more than {SCRATCH >> 20} MB on the disk")
@@ -274,18 +277,6 @@ class Child:
             for fd in (self.requests, self.replies, self.output):
                 os.close(fd)
         return self.status
-
-
-def used(folder: Path) -> int:
-    """Bytes in the files below a folder."""
-    total = 0
-    for place, _, names in os.walk(folder):
-        for name in names:
-            try:
-                total += os.lstat(os.path.join(place, name)).st_size
-            except OSError:
-                pass
-    return total
 
 
 def ended(status: int) -> str:
