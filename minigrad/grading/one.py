@@ -31,6 +31,8 @@ ALL_SECONDS = 180  # for a notebook, its restarts and all its tasks
 JUDGE_SECONDS = 20  # for our own judging of one task, which values made to be slow might hold up
 POOL = 32
 OURS = secrets.token_bytes(32)  # the key to the seeds of this process
+LONGEST_ANSWER = 1 << 20  # bytes of JSON: as Python's lists they may take thirty times as much
+MOST_NOTES = 100  # of failed cells and of commands that were not executed
 CODE = 20_000  # characters of a cell that are shown
 LOST = Failure("Lost")  # of a case before the one that ended the process
 
@@ -147,14 +149,14 @@ def load(run: Run, child: Child, names: list[str]) -> None:
         if kind != "L":
             raise ValueError("out of turn")
         run.failed = {i: failure_in(told) for i, told in about["failed"] if type(i) is int and i in run.cells}
-        run.defined = {name: int(about["defined"][name]) for name in names if name in about["defined"]}
+        run.defined = {name: about["defined"][name] for name in names if type(about["defined"].get(name)) is int}
         run.missing = [name for name in names if name in about["missing"]]
         child.zygote.plotted += about["plotted"] is True
         run.refused = [plain(str(command), 200) for command in about["refused"][:50]]
     except Gone as gone:
         end(run, child, cells, f"took more than {CELL_SECONDS} seconds" if gone.kind == "TookTooLong" else gone.message)
         raise
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         gone = child.gone("Died", NONSENSE)
         end(run, child, cells, gone.message)
         raise gone from None
@@ -167,7 +169,9 @@ def end(run: Run, child: Child, cells: list[tuple[int, str]], how: str) -> None:
 
 
 def answer(body: bytes) -> Any:
-    """JSON that a stranger sent: ValueError if it is none."""
+    """JSON that a stranger sent: ValueError if it is none, or more than anybody has to say."""
+    if len(body) > LONGEST_ANSWER:
+        raise ValueError("too long")
     try:
         return json.loads(body)
     except RecursionError:
@@ -259,4 +263,5 @@ def told(run: Run) -> list[str]:
     for i, failure in run.failed.items():
         where = f" in line {failure.line}: {failure.text}" if failure.text else ""
         notes.append(f"Cell {i} failed with {failure.kind}: {failure.message}{where}")
-    return notes + [f"Not executed: {command}" for command in run.refused]
+    notes += [f"Not executed: {command}" for command in run.refused]
+    return notes[:MOST_NOTES] + [f"And {len(notes) - MOST_NOTES:,} more of these."] * (len(notes) > MOST_NOTES)
