@@ -16,6 +16,7 @@ MOST_NODES = 100_000
 MOST_DEPTH = 40
 MOST_AXES = 16
 MOST_TEXT = 1 << 21
+MOST_KEYS = 10_000  # of a dictionary: who chooses them so that they collide makes each cost as much as all before it
 MOST_SKELETON = 4 << 20
 DTYPES = {np.dtype(c).newbyteorder("<").str: np.dtype(c) for c in "?bhilqBHILQefd"}
 SIZE = 4  # bytes of the skeleton's length, in front
@@ -67,6 +68,8 @@ def _packed(value, arrays: list[bytes], used: list[int], depth: int):
     if isinstance(value, (list, tuple)):
         return {"t" if isinstance(value, tuple) else "l": [_packed(x, arrays, used, depth + 1) for x in value]}
     if isinstance(value, dict):
+        if len(value) > MOST_KEYS:
+            raise WireError("a dictionary with too many keys")
         pairs = [[_packed(x, arrays, used, depth + 1) for x in pair] for pair in value.items()]
         return {"d": pairs}
     return {"o": _kind(value)}
@@ -154,7 +157,7 @@ class _Reader:
         if tag in ("l", "t") and type(inner) is list:
             items = [self.value(item, depth + 1) for item in inner]
             return items if tag == "l" else tuple(items)
-        if tag == "d" and type(inner) is list:
+        if tag == "d" and type(inner) is list and len(inner) <= MOST_KEYS:
             return {self.key(k): self.value(v, depth + 1) for k, v in inner}
         if tag == "o" and type(inner) is str and len(inner) <= 100:
             return Foreign(inner)
