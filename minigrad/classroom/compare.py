@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from .sealed.wire import Foreign
+
 NARROW = 1e-4  # the least relative tolerance in float32
 
 
@@ -141,7 +143,7 @@ def is_number(x) -> bool:
 
 def described(x) -> str:
     x = x.item() if isinstance(x, np.bool_) else x
-    text = f"{x!r}" if isinstance(x, (str, int, float, bool, type(None))) else f"a {type(x).__name__}"
+    text = f"{x!r}" if isinstance(x, (str, int, float, bool, type(None))) else f"a {x.kind if isinstance(x, Foreign) else type(x).__name__}"
     return text if len(text) < 60 else f"{text[:57]}…"
 
 
