@@ -34,7 +34,7 @@ OURS = secrets.token_bytes(32)  # the key to the seeds of this process
 LONGEST_ANSWER = 1 << 20  # bytes of JSON: as Python's lists they may take thirty times as much
 MOST_NOTES = 100  # of failed cells and of commands that were not executed
 CODE = 20_000  # characters of a cell that are shown
-LOST = Failure("Lost")  # of a case before the one that ended the process
+BEFORE = Failure("Lost")  # of a case before the one that ended the process
 
 
 @dataclass
@@ -132,7 +132,7 @@ def graded(
                 if child.status is not None:
                     break
         except Gone:
-            pass  # while it was loading: `load` has noted the cell, and the rest is tried without it
+            pass  # while it was loading: `load` has noted the cell, and the rest is tried without it; or it was not to blame
         finally:
             child.stop()
             run.output = run.output or plain(child.said(), 4000)
@@ -154,6 +154,8 @@ def load(run: Run, child: Child, names: list[str]) -> None:
         child.zygote.plotted += about["plotted"] is True
         run.refused = [plain(str(command), 200) for command in about["refused"][:50]]
     except Gone as gone:
+        if gone.kind == "Lost":
+            raise  # it was not the student's doing: everything is tried once more
         end(run, child, cells, f"took more than {CELL_SECONDS} seconds" if gone.kind == "TookTooLong" else gone.message)
         raise
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
@@ -198,15 +200,19 @@ def asked(run: Run, child: Child, task: Task, the_set: GradedSet, seed: int) -> 
                 return [outcome_in(part, task) for part in parts]
             gone = child.gone("Died", NONSENSE)
         except Gone as problem:
+            if problem.kind == "Lost":
+                raise
             gone = problem
         except (ValueError, TypeError):
             gone = child.gone("Died", NONSENSE)
         at = min(child.stopped_at, len(cases) - 1)
-        return [Outcome(failure=LOST)] * at + [Outcome(failure=Failure(gone.kind, gone.message))]
+        return [Outcome(failure=BEFORE)] * at + [Outcome(failure=Failure(gone.kind, gone.message))]
 
     try:
         with time_limit(JUDGE_SECONDS + SECONDS * 12):
             return judged(task, ask, drawn, seed)
+    except Gone:
+        raise
     except TookTooLong:
         return f"What {task.name} returned took the grader too long to look at."
     except Exception as error:  # a value that the task's own judging was not made for

@@ -26,6 +26,7 @@ LONGEST_MESSAGE = 48 << 20
 OUTPUT = 32 << 10  # bytes kept of what it prints, at the beginning and at the end
 SCRATCH = 64 << 20  # bytes that it may leave on disk
 BOOT_SECONDS = 60
+LOST, MOST_LOST = -2, 5  # of a copy whose zygote has gone; how often it is tried again
 LOOK = 0.25  # seconds between two looks at the disk, and at how far it has come
 NONSENSE = "sent something that is no answer"
 
@@ -55,6 +56,7 @@ class Zygote:
         self.walls: tuple[str, ...] = ()  # around it
         self.layers: tuple[str, ...] = ()  # around its copies
         self.tried = False  # whether the canary has been there
+        self.lost = 0  # how often it was ended from outside
 
     def boot(self) -> None:
         """Start it without waiting until it is there."""
@@ -99,26 +101,40 @@ class Zygote:
         self.walls, self.ready = tuple(json.loads(answer)), True
 
     def start(self) -> Child:
+        """A copy of it; if it was ended from outside since the last one, of a new one."""
+        try:
+            return self._copy()
+        except (OSError, Gone):
+            self.stop()
+            return self._copy()
+
+    def _copy(self) -> Child:
         self.wait()
         (theirs_in, ours_out), (ours_in, theirs_out), (printed, theirs_printed) = os.pipe(), os.pipe(), os.pipe()
         progress = tempfile.TemporaryFile(buffering=0)
         try:
             socket.send_fds(self.socket, [b"J"], [theirs_in, theirs_out, theirs_printed, progress.fileno()])
+        except OSError:
+            progress.close()
+            for fd in (ours_out, ours_in, printed):
+                os.close(fd)
+            raise
         finally:
             for fd in (theirs_in, theirs_out, theirs_printed):
                 os.close(fd)
         return Child(self, ours_out, ours_in, printed, progress)
 
     def end(self, how: bytes) -> int:
-        """End its copy; -> how that ended, as waitpid says, or −1 if it had to be ended."""
+        """End its copy; -> how that ended, as waitpid says, or −1 if it had to be ended, or LOST if nobody knows."""
         try:
             self.socket.send(how)
             status = self._heard(SIZE)
         except OSError:
             status = b""
-        if len(status) != SIZE:  # the zygote itself is gone: the next submission gets another
+        if len(status) != SIZE:  # the zygote itself is gone, which no student can do: the next copy is another's
             self.stop()
-            return -1
+            self.lost += 1
+            return LOST
         return int.from_bytes(status, "little", signed=True)
 
     def _heard(self, size: int) -> bytes:
@@ -262,6 +278,8 @@ class Child:
     def gone(self, kind: str, message: str = "") -> Gone:
         """Make an end of it; the error that says so."""
         status = self.stop(b"W" if kind == "Died" and not message else b"K")
+        if status == LOST and self.zygote.lost <= MOST_LOST:
+            return Gone("Lost", "was interrupted: the grader's own process was ended from outside")
         return Gone(kind, message or (ended(status) if kind == "Died" else ""))
 
     def stop(self, how: bytes = b"K") -> int:
@@ -281,7 +299,7 @@ class Child:
 
 def ended(status: int) -> str:
     """How a process ended, in words."""
-    if status == -1:
+    if status < 0:
         return "closed its connection with the grader"
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
