@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from attacks import code, packed
 
-from minigrad.classroom.judge import cases_of, judge, judged, outcome
+from minigrad.classroom.judge import judge, judged, outcome
 from minigrad.classroom.sealed.attempt import Failure, Outcome
 from minigrad.classroom.sealed.wire import decode, encode
 from minigrad.classroom.tasks import SETS, tasks_of
@@ -33,7 +33,7 @@ SEED = 20260101
 
 
 def graded(number: str, *sources: str) -> Record:
-    grader = Grader(How(number, seed=SEED, many=False))
+    grader = Grader(How(number, seed=SEED))
     try:
         return grader(Submission("ann", "ann", "ann.ipynb", reader=Bytes(packed(list(map(code, sources))))))
     finally:
@@ -102,7 +102,7 @@ def test_each_misconception_is_called_by_its_name_by_both(k):
 def right(task, seed: int) -> list[Outcome]:
     """What the solution says to each case, as it comes over the wire."""
     answer = the_set(task.set).answers[task.name]
-    found = [outcome(task, answer, case.args) for case in cases_of(task, seed, the_set(task.set).reference(task))]
+    found = [outcome(task, answer, case.args) for case in drawn(task, seed)]
     return [done if done.failure else done._replace(value=decode(encode(done.value))) for done in found]
 
 
@@ -113,12 +113,15 @@ def replayed(task, seed: int, outcomes: list[Outcome]):
     )
 
 
+BY_HEART = {"6.3", "6.5"}  # random masks are judged by their statistics, and names by a few fixed networks
+
+
 @for_each_task
 def test_what_was_right_elsewhere_is_not_right_here(task):
     """Answers to the cases of one seed earn nothing with another: nobody can learn them by heart."""
     outcomes = right(task, 1)
     assert replayed(task, 1, outcomes)
-    assert not replayed(task, 2, outcomes)
+    assert bool(replayed(task, 2, outcomes)) is (task.id in BY_HEART)
 
 
 def as_nan(x, what: float):
@@ -135,6 +138,8 @@ def as_nan(x, what: float):
 def test_no_number_and_one_number_everywhere_are_never_right(task):
     for what in (np.nan, np.inf, -np.inf, 0.0, 1.0):
         outcomes = [done if done.failure else done._replace(value=as_nan(done.value, what)) for done in right(task, 1)]
+        if all(repr(done.value) == repr(mine.value) for done, mine in zip(outcomes, right(task, 1), strict=True)):
+            continue  # names alone, or these numbers are the right ones
         assert not replayed(task, 1, outcomes), what
 
 

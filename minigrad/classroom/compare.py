@@ -143,7 +143,11 @@ def is_number(x) -> bool:
 
 def described(x) -> str:
     x = x.item() if isinstance(x, np.bool_) else x
-    text = f"{x!r}" if isinstance(x, (str, int, float, bool, type(None))) else f"a {x.kind if isinstance(x, Foreign) else type(x).__name__}"
+    text = (
+        f"{x!r}"
+        if isinstance(x, (str, int, float, bool, type(None)))
+        else f"a {x.kind if isinstance(x, Foreign) else type(x).__name__}"
+    )
     return text if len(text) < 60 else f"{text[:57]}…"
 
 

@@ -17,8 +17,10 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "minigrad/classroom/sealed"))
 import wire  # noqa: E402
 
 ROOM = 512 << 20  # bytes beyond what is in use at the start
+SAME = np.ones(2)
 VALUES = [
     None,
+    (SAME, SAME, [SAME]),
     (np.ones((3, 5)), ("G",), ()),
     {"dA": np.float32([1, 2]), "n": (3, None, True, -0.5), "t": "text"},
     [np.int64(7), np.zeros((0, 4)), np.array(3.0), [[], ()], {}, {(1, "a"): {2: 3}}, iter(())],
@@ -111,7 +113,7 @@ def part(rng: random.Random, depth: int):
     return rng.choice(
         [
             lambda: {
-                rng.choice("antldoxy"): rng.choice(
+                rng.choice("antldosxy"): rng.choice(
                     [array, [array], inner(), [inner(), inner()], "x" * rng.choice([1, 200])]
                 )
             },
