@@ -21,6 +21,7 @@ from attacks.files import MADE
 from minigrad.grading import one
 from minigrad.grading.batch import Bytes, Grader, How, grade_all
 from minigrad.grading.ledger import Ledger
+from minigrad.grading.pool import on_processes
 from minigrad.grading.record import Record
 from minigrad.grading.submissions import Submission
 
@@ -151,7 +152,10 @@ def in_a_class(attacks: list[Attack], world: World, folder: Path, jobs: int) -> 
     random.Random(5).shuffle(everybody)
     before = world.state()
     with Ledger(folder) as ledger:
-        records = {r.student: r for r in grade_all(iter(everybody), How("04"), ledger, jobs)}
+        records = {
+            r.student: r
+            for r in grade_all(iter(everybody), ledger, world.grader, lambda work: on_processes(work, How("04"), jobs))
+        }
         assert sorted(r.student for r in ledger.records()) == sorted(s.student for s in everybody)
     after = world.state()
     assert {k: v for k, v in after.items() if k != "descriptors"} == {

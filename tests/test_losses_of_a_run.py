@@ -104,9 +104,9 @@ def test_a_zygote_that_is_killed_costs_nothing(tmp_path):
     grader = Grader(How("04"))
     try:
         with Ledger(tmp_path / "out") as ledger:
-            for n, _ in enumerate(grade_all(find(source), grader.how, ledger, 1, grader)):
+            for n, _ in enumerate(grade_all(find(source), ledger, grader)):
                 if n in (1, 3):
-                    os.kill(grader.zygotes[False].process.pid, signal.SIGKILL)
+                    os.kill(grader.zygotes["04"].process.pid, signal.SIGKILL)
     finally:
         grader.close()
     assert scores(tmp_path / "out") == expected(6)
