@@ -130,10 +130,10 @@ def serve(requests: int, replies: int, progress: int) -> None:
         takes, returns = tuple(task["takes"]), tuple(task["returns"])
         note(progress, 0)
         parts = []
-        with quiet():
-            for done, case in enumerate(cases, 1):
+        for done, case in enumerate(cases, 1):
+            with quiet():  # each anew, as in a notebook: an answer may have turned warnings into errors
                 parts.append(outcome(probes[source], answer, wire.decode(case), takes, returns))
-                note(progress, done)
+            note(progress, done)
         flush()
         send(replies, "R", joined(parts))
 
