@@ -152,5 +152,6 @@ def described(x) -> str:
 
 
 def told(name: str, got, source: str, expected) -> str:
+    expected = expected if expected else 0  # and never -0
     digits = next((n for n in (4, 6, 8, 12) if f"{got:.{n}g}" != f"{expected:.{n}g}"), 17)  # as many as tell them apart
     return f"{name} is {got:.{digits}g}; {source} {expected:.{digits}g}."
