@@ -18,6 +18,7 @@ from attacks import code, packed
 from minigrad.classroom.judge import judge, judged, outcome
 from minigrad.classroom.sealed.attempt import Failure, Outcome
 from minigrad.classroom.sealed.wire import decode, encode
+from minigrad.classroom.task import DROPPED
 from minigrad.classroom.tasks import SETS, tasks_of
 from minigrad.grading.batch import Bytes, Grader, How
 from minigrad.grading.record import Record
@@ -92,6 +93,8 @@ def test_each_misconception_is_called_by_its_name_by_both(k):
     items = {item.id: item for item in record.items}
     for task in tasks:
         assert not items[task.id].passed
+        if task.misconceptions[k].says is DROPPED and task.fixed:
+            continue  # made of finite differences, which say at a kink what nobody's answer says
         agrees(task, items[task.id], task.misconceptions[k].answer)
         assert items[task.id].misconception is not None, (task.id, k, items[task.id].reason)
 
