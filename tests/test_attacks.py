@@ -15,11 +15,12 @@ from pathlib import Path
 
 import psutil
 import pytest
-from attacks import ID, POINTS, SOLUTION, Attack, packed, read, right
+from attacks import ID, POINTS, SOLUTION, Attack, code, packed, read, right
 from attacks.files import MADE
 
+from minigrad.classroom.limits import TookTooLong, time_limit
 from minigrad.grading import one
-from minigrad.grading.batch import Bytes, Grader, How, grade_all
+from minigrad.grading.batch import Bytes, Grader, How, grade_all, recognised
 from minigrad.grading.ledger import Ledger
 from minigrad.grading.pool import on_processes
 from minigrad.grading.record import Record
@@ -192,6 +193,23 @@ def test_the_real_limits(world):
     record = world.grade(attack.notebook(*world.names))
     assert not problems(attack, record)
     assert one.SECONDS <= time.monotonic() - began < one.SECONDS + ENDING
+
+
+def test_the_set_of_a_notebook_is_found_in_linear_time():
+    """Empty lines without end once kept the grader itself busy for days, outside of all limits."""
+    lines = packed([code("\n" * 3_000_000 + 'check("4.1", 1)'), code("check(" + " " * 1_000_000)])
+    began = time.process_time()
+    assert recognised(submission("eve", lines)) == "04"
+    assert time.process_time() - began < 5
+
+
+def test_a_time_limit_within_a_time_limit():
+    """The inner one ends, and the outer one still rings: values that keep the grader busy are not looked at for ever."""
+    with pytest.raises(TookTooLong):
+        with time_limit(0.2):
+            with time_limit(10):
+                pass
+            time.sleep(5)
 
 
 def test_there_are_as_many_as_we_say():
