@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import os
 import shutil
@@ -19,11 +20,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from minigrad.classroom.sealed import seccomp, wire
+from minigrad.classroom.tasks import SETS
 from minigrad.grading import canary, processes
 from minigrad.grading.batch import Bytes, Grader, How
 from minigrad.grading.canary import Unsafe
 from minigrad.grading.cli import main
 from minigrad.grading.processes import SEALED, Zygote
+from minigrad.grading.sets import graded_set
 from minigrad.grading.submissions import Submission
 
 ROOT = Path(__file__).parent.parent
@@ -312,6 +315,15 @@ def test_the_process_never_saw_a_task(number, library):
     finally:
         grader.close()
     assert record.output.split("\n")[:2] == ["KNOWS []", f"LIBRARY {library}"], record.output + record.error
+
+
+@pytest.mark.parametrize("number", SETS)
+def test_cells_compiled_in_advance_are_those_that_students_have(number):
+    """They lie in the memory of the process: nothing of a solution may be among them."""
+    (exercise,) = (ROOT / "exercises").glob(f"{number}-*.ipynb")
+    cells = {"".join(cell["source"]) for cell in json.loads(exercise.read_text(encoding="utf-8"))["cells"]}
+    given = set(graded_set(number).given)
+    assert given and given <= cells
 
 
 # ---------------------------------------------------------------- a wall that is missing is seen
