@@ -1,4 +1,4 @@
-"""One notebook, three graders: our own check, pytest with nbval, and nbgrader in an environment of its own give the same scores."""
+"""One notebook, four graders: our own check, that of a class, pytest with nbval, and nbgrader in an environment of its own give the same scores."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ import pytest
 from minigrad.classroom import notebooks
 from minigrad.classroom.notebooks import CHECK, exercise_of, slug, solution_of, write
 from minigrad.classroom.tasks import SETS, find, tasks_of
+from minigrad.grading.batch import Bytes, Grader, How
+from minigrad.grading.submissions import Submission
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent
@@ -98,15 +100,33 @@ def by_nbval(path: Path) -> dict[str, int]:
     return scores
 
 
+@pytest.fixture(scope="module")
+def by_grader():
+    """What the grader of a class gives for a notebook."""
+    graders = {}
+
+    def grade(number: str, notebook) -> dict[str, float]:
+        if number not in graders:
+            graders[number] = Grader(How(number))
+        raw = nbformat.writes(notebook).encode()
+        record = graders[number](Submission("ann", "ann", "ann.ipynb", reader=Bytes(raw)))
+        assert not record.error, record.error
+        return {item.id: item.score for item in record.items}
+
+    yield grade
+    for grader in graders.values():
+        grader.close()
+
+
 @pytest.mark.parametrize("number", SETS)
-def test_check_and_nbval_agree(number, tmp_path):
+def test_check_and_nbval_and_the_grader_agree(number, tmp_path, by_grader):
     """Stubs, every other answer, all answers: in a folder with a space in its name, as on somebody's desktop."""
     folder = tmp_path / "My Course"
     folder.mkdir()
     for solved in (set(), every_other(number), set(tasks_of(number))):
         notebook = submission(number, solved)
         write(notebook, path := folder / f"{number} mine.ipynb")
-        assert by_check(notebook) == by_nbval(path) == expected(number, solved)
+        assert by_check(notebook) == by_nbval(path) == by_grader(number, notebook) == expected(number, solved)
 
 
 @pytest.mark.parametrize("number", SETS)
@@ -145,7 +165,7 @@ def nbgrader(folder: Path, *command: str) -> str:
 
 
 @pytest.mark.parametrize("number", SETS)
-def test_nbgrader_gives_the_same_scores(number, tmp_path):
+def test_nbgrader_gives_the_same_scores(number, tmp_path, by_grader):
     """generate_assignment, validate and autograde on our files: nothing, a part, everything."""
     if not NBGRADER.exists():
         (pytest.fail if "MINIGRAD_CI" in os.environ else pytest.skip)("make .venv-nbgrader/made, for nbgrader")
@@ -168,6 +188,7 @@ def test_nbgrader_gives_the_same_scores(number, tmp_path):
     for student, solved in students.items():
         scores = json.loads(told)[f"{student} {name}"]
         assert scores == {f"check-{slug(id)}": points for id, points in expected(number, solved).items()}
+        assert list(scores.values()) == list(by_grader(number, submission(number, solved)).values())
 
 
 def test_exercises_on_a_machine_without_git(tmp_path):

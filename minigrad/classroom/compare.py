@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from .sealed.wire import Foreign
+
 NARROW = 1e-4  # the least relative tolerance in float32
 
 
@@ -141,10 +143,15 @@ def is_number(x) -> bool:
 
 def described(x) -> str:
     x = x.item() if isinstance(x, np.bool_) else x
-    text = f"{x!r}" if isinstance(x, (str, int, float, bool, type(None))) else f"a {type(x).__name__}"
+    text = (
+        f"{x!r}"
+        if isinstance(x, (str, int, float, bool, type(None)))
+        else f"a {x.kind if isinstance(x, Foreign) else type(x).__name__}"
+    )
     return text if len(text) < 60 else f"{text[:57]}…"
 
 
 def told(name: str, got, source: str, expected) -> str:
+    expected = expected if expected else 0  # and never -0
     digits = next((n for n in (4, 6, 8, 12) if f"{got:.{n}g}" != f"{expected:.{n}g}"), 17)  # as many as tell them apart
     return f"{name} is {got:.{digits}g}; {source} {expected:.{digits}g}."

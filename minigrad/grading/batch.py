@@ -20,7 +20,7 @@ from .sets import GradedSet, graded_set
 from .submissions import Submission
 from .text import plain
 
-CHECK = re.compile(r'^\s*check\(\s*["\'](\d+)\.', re.MULTILINE)
+CHECK = re.compile(r'^[ \t]*check\([ \t]*["\'](\d+)\.', re.MULTILINE)
 AHEAD = 3  # submissions waiting for each job, where there are several
 OFTEN = 3  # submissions that plot while they are graded; then Matplotlib is loaded for all
 

@@ -35,6 +35,7 @@ class Ledger:
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
+                self._file.close()
                 raise RuntimeError(
                     f"{self.path.parent}: another run is grading into this folder. Wait for it."
                 ) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from typing import Any, NamedTuple
 
 MOST_CODE = 5_000_000  # characters in all cells; the largest honest notebook has a hundredth of it
@@ -78,8 +79,7 @@ def parsed(text: str, notes: list[str]) -> dict:
     def without_outputs(pairs: list[tuple[str, Any]]) -> dict:
         made = dict(pairs)
         if len(made) < len(pairs):
-            names = [name for name, _ in pairs]
-            twice = next(name for name in names if names.count(name) > 1)
+            twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
             notes.append(f"The key {twice[:40]!r} stands twice in one place; the last one counts, as in Jupyter.")
         made.pop("outputs", None)
         return made

@@ -31,8 +31,10 @@ ALL_SECONDS = 180  # for a notebook, its restarts and all its tasks
 JUDGE_SECONDS = 20  # for our own judging of one task, which values made to be slow might hold up
 POOL = 32
 OURS = secrets.token_bytes(32)  # the key to the seeds of this process
+LONGEST_ANSWER = 1 << 20  # bytes of JSON: as Python's lists they may take thirty times as much
+MOST_NOTES = 100  # of failed cells and of commands that were not executed
 CODE = 20_000  # characters of a cell that are shown
-LOST = Failure("Lost")  # of a case before the one that ended the process
+BEFORE = Failure("Lost")  # of a case before the one that ended the process
 
 
 @dataclass
@@ -130,7 +132,7 @@ def graded(
                 if child.status is not None:
                     break
         except Gone:
-            pass  # while it was loading: `load` has noted the cell, and the rest is tried without it
+            pass  # while it was loading: `load` has noted the cell, and the rest is tried without it; or it was not to blame
         finally:
             child.stop()
             run.output = run.output or plain(child.said(), 4000)
@@ -147,14 +149,16 @@ def load(run: Run, child: Child, names: list[str]) -> None:
         if kind != "L":
             raise ValueError("out of turn")
         run.failed = {i: failure_in(told) for i, told in about["failed"] if type(i) is int and i in run.cells}
-        run.defined = {name: int(about["defined"][name]) for name in names if name in about["defined"]}
+        run.defined = {name: about["defined"][name] for name in names if type(about["defined"].get(name)) is int}
         run.missing = [name for name in names if name in about["missing"]]
         child.zygote.plotted += about["plotted"] is True
         run.refused = [plain(str(command), 200) for command in about["refused"][:50]]
     except Gone as gone:
+        if gone.kind == "Lost":
+            raise  # it was not the student's doing: everything is tried once more
         end(run, child, cells, f"took more than {CELL_SECONDS} seconds" if gone.kind == "TookTooLong" else gone.message)
         raise
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         gone = child.gone("Died", NONSENSE)
         end(run, child, cells, gone.message)
         raise gone from None
@@ -167,7 +171,9 @@ def end(run: Run, child: Child, cells: list[tuple[int, str]], how: str) -> None:
 
 
 def answer(body: bytes) -> Any:
-    """JSON that a stranger sent: ValueError if it is none."""
+    """JSON that a stranger sent: ValueError if it is none, or more than anybody has to say."""
+    if len(body) > LONGEST_ANSWER:
+        raise ValueError("too long")
     try:
         return json.loads(body)
     except RecursionError:
@@ -194,15 +200,19 @@ def asked(run: Run, child: Child, task: Task, the_set: GradedSet, seed: int) -> 
                 return [outcome_in(part, task) for part in parts]
             gone = child.gone("Died", NONSENSE)
         except Gone as problem:
+            if problem.kind == "Lost":
+                raise
             gone = problem
         except (ValueError, TypeError):
             gone = child.gone("Died", NONSENSE)
         at = min(child.stopped_at, len(cases) - 1)
-        return [Outcome(failure=LOST)] * at + [Outcome(failure=Failure(gone.kind, gone.message))]
+        return [Outcome(failure=BEFORE)] * at + [Outcome(failure=Failure(gone.kind, gone.message))]
 
     try:
         with time_limit(JUDGE_SECONDS + SECONDS * 12):
             return judged(task, ask, drawn, seed)
+    except Gone:
+        raise
     except TookTooLong:
         return f"What {task.name} returned took the grader too long to look at."
     except Exception as error:  # a value that the task's own judging was not made for
@@ -259,4 +269,5 @@ def told(run: Run) -> list[str]:
     for i, failure in run.failed.items():
         where = f" in line {failure.line}: {failure.text}" if failure.text else ""
         notes.append(f"Cell {i} failed with {failure.kind}: {failure.message}{where}")
-    return notes + [f"Not executed: {command}" for command in run.refused]
+    notes += [f"Not executed: {command}" for command in run.refused]
+    return notes[:MOST_NOTES] + [f"And {len(notes) - MOST_NOTES:,} more of these."] * (len(notes) > MOST_NOTES)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import select
-import shutil
 import signal
 import socket
 import subprocess
@@ -19,12 +18,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from ..classroom.sealed.scratch import empty, used
+
 SEALED = Path(__file__).parent.parent / "classroom/sealed"
 SIZE = 4
 LONGEST_MESSAGE = 48 << 20
 OUTPUT = 32 << 10  # bytes kept of what it prints, at the beginning and at the end
 SCRATCH = 64 << 20  # bytes that it may leave on disk
 BOOT_SECONDS = 60
+LOST, MOST_LOST = -2, 5  # of a copy whose zygote has gone; how often it is tried again
 LOOK = 0.25  # seconds between two looks at the disk, and at how far it has come
 NONSENSE = "sent something that is no answer"
 
@@ -54,6 +56,7 @@ class Zygote:
         self.walls: tuple[str, ...] = ()  # around it
         self.layers: tuple[str, ...] = ()  # around its copies
         self.tried = False  # whether the canary has been there
+        self.lost = 0  # how often it was ended from outside
 
     def boot(self) -> None:
         """Start it without waiting until it is there."""
@@ -98,26 +101,40 @@ class Zygote:
         self.walls, self.ready = tuple(json.loads(answer)), True
 
     def start(self) -> Child:
+        """A copy of it; if it was ended from outside since the last one, of a new one."""
+        try:
+            return self._copy()
+        except (OSError, Gone):
+            self.stop()
+            return self._copy()
+
+    def _copy(self) -> Child:
         self.wait()
         (theirs_in, ours_out), (ours_in, theirs_out), (printed, theirs_printed) = os.pipe(), os.pipe(), os.pipe()
         progress = tempfile.TemporaryFile(buffering=0)
         try:
             socket.send_fds(self.socket, [b"J"], [theirs_in, theirs_out, theirs_printed, progress.fileno()])
+        except OSError:
+            progress.close()
+            for fd in (ours_out, ours_in, printed):
+                os.close(fd)
+            raise
         finally:
             for fd in (theirs_in, theirs_out, theirs_printed):
                 os.close(fd)
         return Child(self, ours_out, ours_in, printed, progress)
 
     def end(self, how: bytes) -> int:
-        """End its copy; -> how that ended, as waitpid says, or −1 if it had to be ended."""
+        """End its copy; -> how that ended, as waitpid says, or −1 if it had to be ended, or LOST if nobody knows."""
         try:
             self.socket.send(how)
             status = self._heard(SIZE)
         except OSError:
             status = b""
-        if len(status) != SIZE:  # the zygote itself is gone: the next submission gets another
+        if len(status) != SIZE:  # the zygote itself is gone, which no student can do: the next copy is another's
             self.stop()
-            return -1
+            self.lost += 1
+            return LOST
         return int.from_bytes(status, "little", signed=True)
 
     def _heard(self, size: int) -> bytes:
@@ -140,7 +157,9 @@ class Zygote:
 
     def close(self) -> None:
         self.stop()
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        if self.scratch.exists():
+            empty(self.scratch)
+            self.scratch.rmdir()
 
     def __enter__(self) -> Zygote:
         return self
@@ -196,7 +215,7 @@ class Child:
     def receive(self, seconds: float, steps: int = 1, within: float = float("inf")) -> tuple[str, bytes]:
         """The next message; Gone if it is dead, or if one of its `steps` takes longer than `seconds`, or all of them `within`."""
         now = time.monotonic()
-        end, until, done = now + within, now + seconds, 0
+        end, until, look, done = now + within, now + seconds, now + LOOK, 0
         while True:
             if len(self.heard) >= SIZE:
                 size = int.from_bytes(self.heard[:SIZE], "little")
@@ -206,13 +225,13 @@ class Child:
                     message = bytes(self.heard[SIZE : SIZE + size])
                     del self.heard[: SIZE + size]
                     return chr(message[0]), message[1:]
-            left = min(until, end) - time.monotonic()
-            if not self.poll.poll(max(0, min(left, LOOK)) * 1000):
+            self.poll.poll(max(0, min(until, end, look) - time.monotonic()) * 1000)
+            now = time.monotonic()
+            if now >= min(until, end, look):  # by the clock, whether it says something all the time or nothing
+                look = now + LOOK
                 if done < (further := self.done(steps)):
-                    done, until = further, time.monotonic() + seconds
-                elif left <= 0:
-                    raise self.gone("TookTooLong")
-                if time.monotonic() > end:
+                    done, until = further, now + seconds
+                if now >= min(until, end):
                     raise self.gone("TookTooLong")
                 if used(self.zygote.scratch) > SCRATCH:
                     raise self.gone("Died", f"left more than {SCRATCH >> 20} MB on the disk")
@@ -259,6 +278,8 @@ class Child:
     def gone(self, kind: str, message: str = "") -> Gone:
         """Make an end of it; the error that says so."""
         status = self.stop(b"W" if kind == "Died" and not message else b"K")
+        if status == LOST and self.zygote.lost <= MOST_LOST:
+            return Gone("Lost", "was interrupted: the grader's own process was ended from outside")
         return Gone(kind, message or (ended(status) if kind == "Died" else ""))
 
     def stop(self, how: bytes = b"K") -> int:
@@ -276,21 +297,9 @@ class Child:
         return self.status
 
 
-def used(folder: Path) -> int:
-    """Bytes in the files below a folder."""
-    total = 0
-    for place, _, names in os.walk(folder):
-        for name in names:
-            try:
-                total += os.lstat(os.path.join(place, name)).st_size
-            except OSError:
-                pass
-    return total
-
-
 def ended(status: int) -> str:
     """How a process ended, in words."""
-    if status == -1:
+    if status < 0:
         return "closed its connection with the grader"
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)

@@ -143,3 +143,4 @@ def stand_ins(library: bool) -> None:
     ipython.__path__ = []
     ipython.display, ipython.get_ipython, ipython.version_info = display, lambda: None, (9, 0)
     sys.modules |= {"IPython": ipython, "IPython.display": display}
+    sys.breakpointhook = lambda *args, **options: None  # nobody is there to be asked

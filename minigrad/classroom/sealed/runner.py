@@ -21,6 +21,7 @@ from .cells import as_python
 from .wire import SIZE, joined, split
 
 LONGEST = 500  # characters of a message
+MOST_FAILED = 200  # cells that are told of
 GIVEN: dict[str, CodeType] = {}  # cells that every notebook has, compiled once
 
 
@@ -111,7 +112,7 @@ def serve(requests: int, replies: int, progress: int) -> None:
     notebook.module.__dict__["get_ipython"] = lambda: None
     failed = []
     for done, (i, source) in enumerate(job["cells"], 1):
-        if (failure := notebook.run(i, source)) is not None:
+        if (failure := notebook.run(i, source)) is not None and len(failed) < MOST_FAILED:
             failed.append([i, failure])
         note(progress, done)
     missing = [name for name in job["names"] if name not in notebook.module.__dict__]
@@ -129,10 +130,10 @@ def serve(requests: int, replies: int, progress: int) -> None:
         takes, returns = tuple(task["takes"]), tuple(task["returns"])
         note(progress, 0)
         parts = []
-        with quiet():
-            for done, case in enumerate(cases, 1):
+        for done, case in enumerate(cases, 1):
+            with quiet():  # each anew, as in a notebook: an answer may have turned warnings into errors
                 parts.append(outcome(probes[source], answer, wire.decode(case), takes, returns))
-                note(progress, done)
+            note(progress, done)
         flush()
         send(replies, "R", joined(parts))
 

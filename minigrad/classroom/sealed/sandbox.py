@@ -25,6 +25,7 @@ MEMORY = 1 << 30  # bytes, beyond what the packages take
 CPU_SECONDS = 600  # of a whole notebook; the clock on the wall is the grader's
 FILE = 16 << 20  # bytes, of one file
 OPEN_FILES = 64
+DISK, FILES = 64 << 20, 2000  # bytes and files, of all in scratch
 
 NEW_SPACES = 0x00020000 | 0x08000000 | 0x10000000 | 0x20000000 | 0x40000000 | 0x04000000  # mounts ipc user pid net uts
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 1, 4, 38
@@ -46,7 +47,8 @@ def enclose(readable: list[Path], listable: list[Path], scratch: Path) -> list[s
     """Namespaces of its own, and no files but these; the names of the walls that stand.  Returns in another process."""
     stand = []
     for name, build in [
-        ("namespaces", own_namespaces),
+        ("namespaces", lambda: own_namespaces(scratch)),
+        ("disk", lambda: own_disk(scratch, stand)),
         ("landlock", lambda: landlock(readable, listable, scratch)),
     ]:
         try:
@@ -57,7 +59,7 @@ def enclose(readable: list[Path], listable: list[Path], scratch: Path) -> list[s
     return stand
 
 
-def own_namespaces() -> None:
+def own_namespaces(scratch: Path) -> None:
     """Go on as the first process of a world with no network and no other process; when it ends, all in it end."""
     if sys.platform != "linux":
         raise OSError("namespaces are Linux's")
@@ -69,9 +71,20 @@ def own_namespaces() -> None:
     if child := os.fork():
         try:
             os.waitpid(child, 0)
+            libc.umount2(bytes(scratch), 2)
+            os.rmdir(scratch)  # the grader does, if it is still there; if it was killed, nobody else will
         finally:
             os._exit(0)
     libc.prctl(PR_SET_PDEATHSIG, 9, 0, 0, 0)
+
+
+def own_disk(scratch: Path, stand: list[str]) -> None:
+    """A disk for scratch that is full soon, and gone with the namespace that it is in: a file without a name counts as well."""
+    if "namespaces" not in stand:
+        raise OSError("everybody would see it")
+    no_programs = 2 | 4 | 8  # and no devices, no other uid
+    about = f"mode=700,size={DISK},nr_inodes={FILES}".encode()
+    checked(libc.mount(b"tmpfs", bytes(scratch), b"tmpfs", no_programs, about), "mount")
 
 
 class _Ruleset(ctypes.Structure):
@@ -153,6 +166,7 @@ def drop_powers() -> None:
     header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # version 3, this process
     checked(libc.capset(header, (ctypes.c_uint32 * 6)()), "capset")
     checked(libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0), "prctl")
+    checked(libc.prctl(PR_SET_PDEATHSIG, 9, 0, 0, 0), "prctl")  # nor one that outlives the zygote
 
 
 def prepare() -> None:

@@ -16,6 +16,7 @@ MOST_NODES = 100_000
 MOST_DEPTH = 40
 MOST_AXES = 16
 MOST_TEXT = 1 << 21
+MOST_KEYS = 10_000  # of a dictionary: who chooses them so that they collide makes each cost as much as all before it
 MOST_SKELETON = 4 << 20
 DTYPES = {np.dtype(c).newbyteorder("<").str: np.dtype(c) for c in "?bhilqBHILQefd"}
 SIZE = 4  # bytes of the skeleton's length, in front
@@ -43,21 +44,26 @@ def encode(value) -> bytes:
     [<a tuple_iterator>]
     """
     arrays: list[bytes] = []
-    skeleton = json.dumps(_packed(value, arrays, [0, 0], 0)).encode()
+    skeleton = json.dumps(_packed(value, arrays, [0, 0], 0, {})).encode()
     if len(skeleton) > MOST_SKELETON:
         raise WireError("a value with too much text")
     return b"".join([len(skeleton).to_bytes(SIZE, "little"), skeleton, *arrays])
 
 
-def _packed(value, arrays: list[bytes], used: list[int], depth: int):
-    """The skeleton of a value; its arrays are appended, `used` counts nodes and bytes."""
+def _packed(value, arrays: list[bytes], used: list[int], depth: int, sent: dict[int, int]):
+    """The skeleton of a value; its arrays are appended, `used` counts nodes and bytes, `sent` knows which array was the how-manieth."""
     used[0] += 1
     if used[0] > MOST_NODES or depth > MOST_DEPTH:
         raise WireError("a value with too many parts")
     if value is None or type(value) in (bool, float):
         return value
     if isinstance(value, np.ndarray):
-        return {"a": _buffer(value, arrays, used)}
+        if id(value) in sent:
+            return {"s": sent[id(value)]}  # the same array once more: X + X is not X + Y
+        packed = {"a": _buffer(value, arrays, used)}
+        if packed["a"][1] is not None:
+            sent[id(value)] = len(sent)
+        return packed
     if isinstance(value, np.generic):
         return {"n": _buffer(np.asarray(value), arrays, used)} if value.dtype.kind in "biuf" else {"o": _kind(value)}
     if isinstance(value, int):
@@ -65,9 +71,11 @@ def _packed(value, arrays: list[bytes], used: list[int], depth: int):
     if isinstance(value, str):
         return str(value) if len(value) <= MOST_TEXT else {"o": f"text of {len(value)} characters"}
     if isinstance(value, (list, tuple)):
-        return {"t" if isinstance(value, tuple) else "l": [_packed(x, arrays, used, depth + 1) for x in value]}
+        return {"t" if isinstance(value, tuple) else "l": [_packed(x, arrays, used, depth + 1, sent) for x in value]}
     if isinstance(value, dict):
-        pairs = [[_packed(x, arrays, used, depth + 1) for x in pair] for pair in value.items()]
+        if len(value) > MOST_KEYS:
+            raise WireError("a dictionary with too many keys")
+        pairs = [[_packed(x, arrays, used, depth + 1, sent) for x in pair] for pair in value.items()]
         return {"d": pairs}
     return {"o": _kind(value)}
 
@@ -132,6 +140,7 @@ def decode(message: bytes) -> Any:
 class _Reader:
     def __init__(self, message: bytes, at: int) -> None:
         self.message, self.at, self.nodes = message, at, 0
+        self.arrays: list[np.ndarray] = []
 
     def value(self, x, depth: int):
         self.nodes += 1
@@ -145,7 +154,12 @@ class _Reader:
             raise WireError("a part without a tag")
         ((tag, inner),) = x.items()
         if tag == "a":
-            return self.array(*inner)
+            array = self.array(*inner)
+            if isinstance(array, np.ndarray):
+                self.arrays.append(array)
+            return array
+        if tag == "s" and type(inner) is int and 0 <= inner < len(self.arrays):
+            return self.arrays[inner]
         if tag == "n":
             array = self.array(*inner)
             if not isinstance(array, np.ndarray) or array.ndim:
@@ -154,7 +168,7 @@ class _Reader:
         if tag in ("l", "t") and type(inner) is list:
             items = [self.value(item, depth + 1) for item in inner]
             return items if tag == "l" else tuple(items)
-        if tag == "d" and type(inner) is list:
+        if tag == "d" and type(inner) is list and len(inner) <= MOST_KEYS:
             return {self.key(k): self.value(v, depth + 1) for k, v in inner}
         if tag == "o" and type(inner) is str and len(inner) <= 100:
             return Foreign(inner)

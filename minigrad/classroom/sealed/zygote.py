@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import json
 import os
-import shutil
 import signal
 import socket
 import sys
@@ -20,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 os.environ |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 from sealed import imports, runner, sandbox  # noqa: E402  a package without its own: nothing above it is loaded
+from sealed.scratch import empty  # noqa: E402
 
 del sys.path[0]
 
@@ -57,7 +57,7 @@ def main() -> None:
         for descriptor in descriptors:
             os.close(descriptor)
         status = ended(pid, grader.recv(1), alone)
-        sweep(scratch)
+        empty(scratch)  # nothing that one student left is there for the next
         grader.send(status.to_bytes(4, "little", signed=True))
 
 
@@ -71,15 +71,6 @@ def child(grader: socket.socket, descriptors: list[int], scratch: Path, memory: 
         runner.live(*descriptors)
     finally:
         os._exit(0)
-
-
-def sweep(scratch: Path) -> None:
-    """Nothing that one student left is there for the next.  The folder itself stays: the wall has a door to this one alone."""
-    for entry in os.scandir(scratch):
-        if entry.is_dir(follow_symlinks=False):
-            shutil.rmtree(entry.path, ignore_errors=True)
-        else:
-            os.unlink(entry.path)
 
 
 def ended(pid: int, how: bytes, alone: bool) -> int:

@@ -1,0 +1,193 @@
+"""What ends a run in the middle costs nothing but time: each submission is recorded once, with the score that it gets alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import psutil
+import pytest
+from attacks import POINTS, RELU, instead, packed, right
+
+from minigrad.grading.batch import Grader, How, grade_all
+from minigrad.grading.cli import main
+from minigrad.grading.ledger import Ledger
+from minigrad.grading.submissions import find
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the walls are Linux's")
+WRONG = packed(instead(right(), "4.13", ["def relu_backward(G, X):\n    return G"]))
+SLOW = packed(
+    instead(right(), "4.13", ["import time\ntime.sleep(1.2)\ndef relu_backward(G, X):\n    return G * (X > 0)"])
+)
+
+
+def a_class(folder: Path, count: int, slow: int = 0) -> Path:
+    """Every third is wrong in one task; the last `slow` of them take their time."""
+    folder.mkdir()
+    for i in range(count):
+        raw = SLOW if i >= count - slow else WRONG if i % 3 == 2 else packed(right())
+        (folder / f"s{i:02}.ipynb").write_bytes(raw)
+    return folder
+
+
+def scores(out: Path) -> dict[str, float]:
+    """What the records say; each submission stands there once."""
+    lines = [json.loads(line) for line in (out / "records.jsonl").read_text().splitlines()]
+    assert set(Counter(line["file"] for line in lines).values()) <= {1}
+    assert not any(line["error"] for line in lines)
+    return {line["student"]: sum(item["score"] for item in line["items"]) for line in lines}
+
+
+def expected(count: int, slow: int = 0) -> dict[str, float]:
+    return {f"s{i:02}": POINTS - RELU * (i % 3 == 2 and i < count - slow) for i in range(count)}
+
+
+def grade(source: Path, out: Path, *more: str) -> list[str]:
+    return ["grade", str(source), "--out", str(out), "--set", "04", *more]
+
+
+def command(*arguments: str, **options) -> subprocess.Popen:
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True} | options
+    return subprocess.Popen(
+        [sys.executable, "-m", "minigrad.grading.cli", *arguments], start_new_session=True, **options
+    )
+
+
+def until(what, seconds: float = 60):
+    end = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.05)
+    return found
+
+
+def recorded(out: Path) -> int:
+    path = out / "records.jsonl"
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def test_ctrl_c_in_the_middle_and_going_on(tmp_path):
+    source, out = a_class(tmp_path / "class", 40, slow=6), tmp_path / "out"
+    run = command(*grade(source, out, "--jobs", "2"))
+    until(lambda: recorded(out) >= 5)
+    os.killpg(run.pid, signal.SIGINT)  # as a terminal does: to all of them
+    said, _ = run.communicate(timeout=60)
+    assert run.returncode == 130 and "goes on" in said, said
+    assert 5 <= recorded(out) < 40 and "Traceback" not in said
+    assert main(grade(source, out, "--jobs", "2")) == 0
+    assert scores(out) == expected(40, slow=6)
+
+
+def test_a_worker_that_is_killed_costs_nothing(tmp_path):
+    """And so does its zygote, which sees that it has nobody to work for."""
+    source, out = a_class(tmp_path / "class", 16, slow=6), tmp_path / "out"
+    run = command(*grade(source, out, "--jobs", "2"))
+    until(lambda: recorded(out) >= 3)
+    workers = [p for p in psutil.Process(run.pid).children() if p.children()]
+    beneath = workers[0].children(recursive=True)
+    workers[0].kill()
+    said, _ = run.communicate(timeout=100)
+    assert run.returncode == 0, said
+    assert scores(out) == expected(16, slow=6)
+    assert not psutil.wait_procs(beneath, timeout=10)[1]
+
+
+def test_a_zygote_that_is_killed_costs_nothing(tmp_path):
+    source = a_class(tmp_path / "class", 6)
+    grader = Grader(How("04"))
+    try:
+        with Ledger(tmp_path / "out") as ledger:
+            for n, _ in enumerate(grade_all(find(source), ledger, grader)):
+                if n in (1, 3):
+                    os.kill(grader.zygotes["04"].process.pid, signal.SIGKILL)
+    finally:
+        grader.close()
+    assert scores(tmp_path / "out") == expected(6)
+
+
+def test_a_zygote_that_is_killed_while_a_student_computes(tmp_path):
+    """Its copies end with it: nobody goes on computing for nobody."""
+    source, out = a_class(tmp_path / "class", 3, slow=3), tmp_path / "out"
+    run = command(*grade(source, out, "--jobs", "1"))
+    zygote = until(lambda: [p for p in psutil.Process(run.pid).children(recursive=True) if p.children()])[0]
+    beneath = until(lambda: zygote.is_running() and len(found := zygote.children(recursive=True)) >= 2 and found)
+    zygote.kill()
+    said, _ = run.communicate(timeout=100)
+    assert run.returncode == 0, said
+    assert not psutil.wait_procs(beneath, timeout=10)[1]
+    assert set(scores(out)) == {"s00", "s01", "s02"}
+    assert scores(out) == expected(3, slow=3)
+
+
+def test_the_whole_run_is_killed(tmp_path):
+    """Nothing is left running, no folder is left behind, and the next run goes on."""
+    source, out = a_class(tmp_path / "class", 12, slow=4), tmp_path / "out"
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    run = command(*grade(source, out, "--jobs", "2"), env=os.environ | {"TMPDIR": str(temporary)})
+    until(lambda: recorded(out) >= 2)
+    beneath = psutil.Process(run.pid).children(recursive=True)
+    run.kill()
+    run.wait()
+    assert not psutil.wait_procs(beneath, timeout=10)[1]
+    if len(beneath) > 4:  # with namespaces, whose outer process clears up
+        until(lambda: not list(temporary.glob("minigrad-grading-*")), 10)
+    assert main(grade(source, out, "--jobs", "2")) == 0
+    assert scores(out) == expected(12, slow=4)
+    run.stdout.close()
+
+
+def test_a_line_that_was_cut_off_is_graded_again(tmp_path):
+    source, out = a_class(tmp_path / "class", 3), tmp_path / "out"
+    assert main(grade(source, out)) == 0
+    path = out / "records.jsonl"
+    for cut in (1, 200, len(path.read_bytes().splitlines()[-1])):
+        path.write_bytes(path.read_bytes()[:-cut])
+        assert main(grade(source, out)) == 0
+        assert scores(out) == expected(3)
+
+
+def test_two_runs_into_one_folder(tmp_path, capsys):
+    source, out = a_class(tmp_path / "class", 2), tmp_path / "out"
+    with Ledger(out):
+        assert main(grade(source, out)) == 2
+        assert "another run" in capsys.readouterr().err
+    assert main(grade(source, out)) == 0
+    assert scores(out) == expected(2)
+
+
+def test_a_disk_that_is_full(tmp_path):
+    """It says so, what was recorded stays, and the next run goes on."""
+    source, out = a_class(tmp_path / "class", 8), tmp_path / "out"
+
+    def small() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+
+    run = command(*grade(source, out, "--jobs", "1"), preexec_fn=small)
+    said, _ = run.communicate(timeout=60)
+    assert run.returncode == 2 and "minigrad grade:" in said and "Traceback" not in said, said
+    assert 0 < recorded(out) < 8
+    assert main(grade(source, out)) == 0
+    assert scores(out) == expected(8)
+
+
+def test_a_file_that_can_not_be_read(tmp_path):
+    """It is recorded with the reason; the others are graded."""
+    source, out = a_class(tmp_path / "class", 3), tmp_path / "out"
+    (source / "s01.ipynb").unlink()
+    (source / "s01.ipynb").symlink_to("/etc/passwd")
+    (source / "s02.ipynb").unlink()
+    os.mkfifo(source / "s02.ipynb")
+    assert main(grade(source, out)) == 0
+    lines = {line["student"]: line for line in map(json.loads, (out / "records.jsonl").read_text().splitlines())}
+    assert sum(item["score"] for item in lines["s00"]["items"]) == POINTS
+    for student in ("s01", "s02"):
+        assert lines[student]["error"] and not sum(item["score"] for item in lines[student]["items"])
