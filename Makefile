@@ -38,8 +38,9 @@ format: .venv/made      ## lay out the code
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: .venv-bench/made ## time minigrad beside its peers
+bench: .venv/made .venv-bench/made .venv-nbgrader/made  ## time minigrad beside its peers, and grading beside nbgrader
 	.venv-bench/bin/python benchmarks/run.py
+	$(BIN)/python benchmarks/grading.py
 
 clean:                  ## remove what make made
 	rm -rf .venv .venv-bench .venv-nbgrader _build .coverage .hypothesis .pytest_cache .ruff_cache

@@ -106,7 +106,7 @@ def seeds(seed: int | None, sha256: str) -> Callable[[str], int]:
 
 
 def versions(the_set: GradedSet) -> dict[str, str]:
-    return {"set": the_set.version, "grader": __version__}
+    return {"course": __version__, "set": the_set.version, "grader": __version__}  # course and grader come together
 
 
 # ---------------------------------------------------------------- asking
