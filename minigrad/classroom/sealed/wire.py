@@ -14,6 +14,7 @@ import numpy as np
 MOST_BYTES = 32 << 20  # of all arrays of one value
 MOST_NODES = 100_000
 MOST_DEPTH = 40
+MOST_PARTS = 1000  # messages in one
 MOST_AXES = 16
 MOST_TEXT = 1 << 21
 MOST_KEYS = 10_000  # of a dictionary: who chooses them so that they collide makes each cost as much as all before it
@@ -112,6 +113,8 @@ def split(message: bytes) -> list[bytes]:
         at = start + int.from_bytes(message[at:start], "little")
         if at > len(message):
             raise WireError("a message that ends too early")
+        if len(parts) == MOST_PARTS:
+            raise WireError("more messages than anybody has to send")
         parts.append(message[start:at])
     return parts
 
