@@ -53,7 +53,7 @@ class World:
         zygotes = [z.process.pid for z in self.grader.zygotes.values() if z.process]
         known = {p.pid for z in zygotes for p in [psutil.Process(z), *psutil.Process(z).children(recursive=True)]}
         return {
-            "processes": sorted(p.pid for p in me.children(recursive=True) if p.pid not in known),
+            "processes": sorted(p.pid for p in me.children(recursive=True) if p.pid not in known and alive(p)),
             "of the zygotes": len(known) // max(1, len(zygotes)),
             "ports": sorted(c.laddr for c in me.net_connections() if c.status == "LISTEN"),
             "descriptors": len(os.listdir("/proc/self/fd")),
@@ -67,6 +67,14 @@ class World:
             ],
             "solution": SOLUTION.stat().st_mtime_ns,
         }
+
+
+def alive(process: psutil.Process) -> bool:
+    """Not one that has ended and was left to us."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def submission(student: str, raw: bytes) -> Submission:

@@ -96,6 +96,17 @@ def test_an_array_that_comes_twice_is_one_array():
             wire.decode(len(bad).to_bytes(4, "little") + bad)
 
 
+@given(st.binary(max_size=60), st.lists(st.binary(max_size=9), max_size=5))
+def test_several_messages_in_one(raw, parts):
+    assert wire.split(wire.joined(parts)) == parts
+    try:
+        assert wire.joined(wire.split(raw)) == raw
+    except wire.WireError:
+        pass
+    with pytest.raises(wire.WireError):
+        wire.split(bytes(40 << 20))
+
+
 def messages(*arguments: str, python: Path | str = sys.executable) -> str:
     done = subprocess.run([python, MESSAGES, *arguments], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-3000:]
