@@ -148,8 +148,9 @@ def test_each_alone(attack, world, monkeypatch):
     assert not problems(attack, record)
     assert after == before
     assert seconds < 4 * LIMIT + ENDING
-    mixed = world.grade(packed(right()))  # the next one finds nothing, and gets all that is due
-    assert mixed.score == POINTS, mixed.items
+    if attack.kind in ("dos", "cheat"):
+        after = world.grade(packed(right()))  # the next one finds nothing, and gets all that is due
+        assert after.score == POINTS, after.items
 
 
 def in_a_class(attacks: list[Attack], world: World, folder: Path, jobs: int) -> None:
@@ -182,8 +183,8 @@ def in_a_class(attacks: list[Attack], world: World, folder: Path, jobs: int) -> 
 
 
 def test_a_class_of_quick_ones(world, tmp_path):
-    """A fifth of each kind, on two processes."""
-    in_a_class([a for a in ATTACKS if not a.slow][::5], world, tmp_path, 2)
+    """An eighth of them, on two processes."""
+    in_a_class([a for a in ATTACKS if not a.slow][::8], world, tmp_path, 2)
 
 
 @pytest.mark.slow

@@ -114,7 +114,7 @@ def messages(*arguments: str, python: Path | str = sys.executable) -> str:
 
 
 @linux
-@pytest.mark.parametrize("count", [10_000, pytest.param(200_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [3_000, pytest.param(200_000, marks=pytest.mark.slow)])
 def test_spoilt_messages_are_refused_in_little_memory(count):
     """Nothing but a WireError comes out, and a process with half a gigabyte reads all of them."""
     print(messages(str(count)).strip())
