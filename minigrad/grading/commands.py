@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from . import WITH_LIBRARY
@@ -17,7 +18,11 @@ INTERRUPTED = 130  # what a shell calls the status of a program that was ended b
 
 
 def grade(args: argparse.Namespace) -> int:
-    early = first_zygote(args)
+    with first_zygote(args) as early:
+        return graded(args, early)
+
+
+def graded(args: argparse.Namespace, early: Zygote | None) -> int:
     from . import policy, reports
     from .batch import Grader, How, grade_all
     from .ledger import Ledger
@@ -66,10 +71,10 @@ def somewhere_else(args: argparse.Namespace, how: How, n: int) -> Callable | Non
     return None
 
 
-def first_zygote(args: argparse.Namespace) -> Zygote | None:
+def first_zygote(args: argparse.Namespace) -> Zygote | nullcontext:
     """For one notebook of a known set, the process for the student's code: it starts while we go on."""
     if not args.set or args.tasks or not args.submissions.is_file() or args.submissions.suffix != ".ipynb":
-        return None
+        return nullcontext()
     zygote = Zygote(f"{args.set:0>2}" in WITH_LIBRARY, enclosed=not args.unsafe_no_sandbox)
     zygote.boot()
     return zygote

@@ -42,11 +42,8 @@ def _upwards(folder: Path, open_closed: bool = False) -> Iterator[tuple[int, str
     It stops where a folder has been moved under its feet: the way up would lead out.
     """
     at = os.open(folder, FOLDER)
-    left, names, above = (
-        [_entries(at)],
-        [],
-        [],
-    )  # on the way down: what is still to be looked at, what was entered, from where
+    # On the way down: what is still to be looked at, what was entered, and from where.
+    left, names, above = [_entries(at)], [], []
     try:
         while left[-1] or names:
             if left[-1]:
