@@ -39,6 +39,8 @@ def graded(args: argparse.Namespace, early: Zygote | None) -> int:
         args.course, args.roster, args.deadlines, args.accommodations, args.overrides, aside, known_tasks(args)
     )
     with Grader(how) as grader, Ledger(args.out) as ledger:
+        if args.set and (unknown := set(args.only) - set(grader.set(args.set).tasks)):
+            raise ValueError(f"set {args.set} has no task {', '.join(sorted(unknown))}.")
         if early:
             grader.zygotes[f"{args.set:0>2}"] = early
         run = somewhere_else(args, how, len(wanted))
