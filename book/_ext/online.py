@@ -20,7 +20,6 @@ POLICY = (
 BAR = """\
 <div class="run-bar" role="group" aria-label="Run the code of this page">
 {switch}<a class="run-lite" hidden data-needs-runtime data-href="{root}lite/notebooks/index.html?path={notebook}" target="_blank">Open as a notebook</a>
-<button type="button" class="run-forget" data-notebook="{page}.ipynb" hidden data-needs-runtime>Start the notebook over</button>
 <details><summary>Other ways to run</summary>
 {ways}
 </details>
@@ -39,7 +38,8 @@ HERE = (
 )
 LITE = (
     "<li><b>As a notebook in this browser.</b> <i>Open as a notebook</i> starts JupyterLite. It keeps your work in this browser, "
-    "on this device, until you clear the site's data or <i>start the notebook over</i>. To save it elsewhere, choose File, Download there.</li>"
+    "on this device, until you clear the site's data. To save it elsewhere, choose File, Download there. "
+    '<button type="button" class="run-forget" data-notebook="{page}.ipynb">Start the notebook over</button></li>'
 )
 OWN = (
     '<li><b>On your machine.</b> <a href="{root}_sources/{notebook}" download>Download the notebook</a>, and install what it needs: '

@@ -21,7 +21,7 @@ from pathlib import Path
 import nbformat
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
-from runtime import HERE, LOCK, PIP, Refused, run, runtime, sum_of, wheels
+from runtime import HERE, LOCK, PIP, Refused, runtime, sum_of, wheels
 
 ROOT = HERE.parent.parent
 sys.path.append(str(HERE.parent / "_ext"))
@@ -106,11 +106,12 @@ def put_lite(site: Path) -> None:
     shutil.rmtree(lite, ignore_errors=True)
     extension = "@jupyterlite/pyodide-kernel-extension:kernel"
     settings = {
-        "pyodideUrl": "../pyodide/pyodide.mjs",
+        "pyodideUrl": "../../pyodide/pyodide.mjs",  # from lite/notebooks/
         "disablePyPIFallback": True,
         "loadPyodideOptions": {"packages": NOTEBOOKS},
     }
     config = {"appName": "Automatic Differentiation", "litePluginSettings": {extension: settings}}
+    config["contentsAllJsonFile"] = "all.json"  # of put_notebooks
     config["contentsStorageName"] = "minigrad course"  # notebook.js deletes from it
     build = {
         "apps": ["notebooks", "tree"],
@@ -129,8 +130,14 @@ def put_lite(site: Path) -> None:
     if done.returncode:
         raise Refused(f"jupyter lite build failed:\n{done.stdout}")
     put_notebooks(site / "_sources", lite)
+    icons = lite / "static/favicons"  # which its notebooks ask for, and which are not in it
+    icons.mkdir(parents=True)
+    for name in "notebook", "busy-1", "busy-2", "busy-3":
+        shutil.copy(lite / "notebooks/favicon.ico", icons / f"favicon-{name}.ico")
     for page in lite.rglob("*.html"):
         text = page.read_text(encoding="utf-8")
+        up = "../" * len(page.relative_to(site).parts[:-1])
+        text = text.replace("<title>", f'<link rel="icon" href="{up}_static/favicon.svg">\n<title>', 1)
         page.write_text(with_policy(text, policy("", LITE_SCRIPTS)), encoding="utf-8")
 
 
@@ -162,6 +169,7 @@ def listed(path: Path, file: Path | None) -> dict:
 
 def at_home(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """A notebook where nothing need be installed, and where the pages that it refers to are notebooks."""
+    notebook.metadata.kernelspec = {"name": "python", "language": "python", "display_name": "Python (Pyodide)"}
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = re.sub(r"(\(\.\.?/[^)\s]*)\.md(?=[)#])", r"\1.ipynb", cell.source)

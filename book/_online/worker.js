@@ -1,8 +1,8 @@
 // Python for the cells of one page (run.js), in a thread of its own: a loop without end leaves the page alone.
 //
-// In: the code of a cell.  Out, as JSON (page_kernel.py): {kind: "ready"} or {kind: "broken", text} once; then for each
+// In: the code of a cell.  Out, as JSON (page_kernel.py): {kind: "ready"} once; then for each
 // cell any number of {kind: "stream", name, text} and {kind: "display", html, text}, perhaps an {kind: "error", text},
-// and at last {kind: "done", failed}.
+// and at last {kind: "done", failed}.  {kind: "broken", text} at any time: no more will come.
 
 import { loadPyodide } from "./pyodide.mjs";
 
@@ -26,4 +26,7 @@ started.then(
   () => say({ kind: "ready" }),
   (error) => say({ kind: "broken", text: String(error) }),
 );
-onmessage = async ({ data }) => (await started)(data);
+onmessage = async ({ data }) => {
+  const run = await started;
+  await run(data).catch((error) => say({ kind: "broken", text: String(error) })); // the interpreter itself
+};

@@ -120,19 +120,17 @@ function start() {
   say("Python is starting. The first time, some 20 MB are fetched from this site.");
   const mine = (python = new Worker(new URL("pyodide/worker.js", root), { type: "module" }));
   mine.ready = new Promise((resolve, reject) => {
-    mine.onerror = () => reject("the site did not give its files. Are you online?");
+    mine.cancel = reject;
+    mine.onerror = () => mine.onmessage({ data: '{"kind": "broken", "text": "the site did not give its files. Are you online?"}' });
     mine.onmessage = ({ data }) => {
       const message = JSON.parse(data);
       if (message.kind === "ready") resolve();
-      else if (message.kind === "broken") reject(message.text);
+      else if (message.kind === "broken") python === mine && end(`Python broke down: ${message.text}`);
       else if (message.kind === "done") finish(message.failed ? "failed" : "done");
       else running?.show(message);
     };
   });
-  mine.ready.then(
-    () => python === mine && !running && say("Python is ready."),
-    (why) => python === mine && end(`Python did not start: ${why}`),
-  );
+  mine.ready.then(() => python === mine && !running && say("Python is ready."), () => {});
 }
 
 function runAll(these) {
@@ -148,12 +146,13 @@ function runAll(these) {
       if (how !== "done") return;
     }
     say(these.length > 1 ? `${these.length} cells ran.` : `${these[0].name} ran.`);
-  }).catch(() => {}); // Python did not start, and that has been said
+  }).catch(() => {}); // Python did not start, and why has been said
   return queue;
 }
 
 function end(why) {
   python?.terminate();
+  python?.cancel();
   python = null;
   for (const cell of cells) cell.isDone = false;
   finish("stopped");

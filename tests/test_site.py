@@ -1,0 +1,291 @@
+"""The site as `make site` makes it: Python in the browser, asked as readers and students ask it.
+
+What is fetched for it stays in .pyodide.  Nothing here may ask another host or leave an error in the console.
+"""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("jupyterlite_core", reason="the book's requirements are not installed")
+
+import nbformat
+
+from conftest import ROOT, Quiet
+from minigrad.classroom.notebooks import source_of
+from minigrad.classroom.tasks import SETS, tasks_of
+
+pytestmark = pytest.mark.slow
+CACHE = ROOT / ".pyodide"
+STARTS = 15  # seconds from a click to a cell that has run
+MINUTE = 60_000  # ms, of the browser's patience
+TABS = 2
+
+
+@pytest.fixture(scope="module")
+def built(book, tmp_path_factory) -> Path:
+    """The folder of the site: the book with Python in it."""
+    if (book / "pyodide").is_dir():  # by `make site`
+        return book
+    site = tmp_path_factory.mktemp("site") / "html"
+    subprocess.run(["cp", "-r", book, site], check=True)
+    done = subprocess.run(
+        [sys.executable, ROOT / "book/_online/build.py", site, CACHE],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if done.returncode:
+        (pytest.fail if "MINIGRAD_CI" in os.environ else pytest.skip)(f"no site could be made:\n{done.stdout}")
+    return site
+
+
+@pytest.fixture(scope="module")
+def address(built) -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=built)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def tabs(browser, address) -> Iterator:
+    """A browser's window whose every tab is watched; nothing may be left in `.wrong`."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    wrong: list[str] = []
+    asked: list[str] = []
+
+    def heard(message) -> None:
+        if message.type == "error":
+            wrong.append(f"{message.text} ({message.location.get('url')})")
+
+    def requested(request) -> None:
+        asked.append(request.url)
+        if not request.url.startswith((address, "data:", "blob:")):
+            wrong.append(f"asked {request.url}")
+
+    context.on("console", heard)
+    context.on("weberror", lambda error: wrong.append(str(error.error)))
+    context.on("request", requested)
+    context.wrong, context.asked = wrong, asked
+    yield context
+    context.close()
+
+
+@pytest.fixture(autouse=True)
+def nothing_wrong(request) -> Iterator[None]:
+    """No error in a console and no request to another host, in any test that opens a tab."""
+    yield
+    if "tabs" in request.fixturenames:
+        context = request.getfixturevalue("tabs")
+        for page in context.pages:
+            page.close()
+        said = context.wrong.copy()
+        context.wrong.clear()
+        assert not said
+
+
+def say(capsys, text: str) -> None:
+    with capsys.disabled():
+        print(f"\n{text}", end="", flush=True)
+
+
+# ---------------------------------------------------------------- cells in the page
+
+
+def chapters(built: Path) -> list[str]:
+    """The pages with cells that run in place."""
+    pages = [path for path in sorted(built.glob("book/**/*.html")) if "run-switch" in path.read_text(encoding="utf-8")]
+    return [path.relative_to(built).as_posix() for path in pages]
+
+
+def opened(tabs, address: str, name: str):
+    page = tabs.new_page()
+    page.goto(address + name)
+    return page
+
+
+def status(page, text: str):
+    """Waits for the bar to say so."""
+    page.locator(".run-status", has_text=re.compile(text)).wait_for(timeout=2 * MINUTE)
+
+
+SHOWN = """() => [...document.querySelectorAll("div.cell")].map((cell) => ["svg, img", "mg-flipbook", "pre", "table"]
+    .map((what) => cell.querySelectorAll(`.cell_output :is(${what})`).length > 0))"""
+
+
+def test_every_chapter_runs_in_its_page(tabs, address, built, capsys):
+    """A cell that needs what the browser's Python lacks, and a figure or a flipbook that the page does not show."""
+    names, began, cells = chapters(built), time.monotonic(), 0
+    assert len(names) >= 45
+    for k in range(0, len(names), TABS):
+        pages = {name: opened(tabs, address, name) for name in names[k : k + TABS]}
+        before = {name: page.evaluate(SHOWN) for name, page in pages.items()}
+        for page in pages.values():
+            page.click(".run-switch")
+            page.click(".run-all")
+        for name, page in pages.items():
+            status(page, r"ran\.|error|Stopped|broke down")
+            said = page.text_content(".run-status")
+            errors = page.locator(".run-error").all_text_contents()
+            assert re.fullmatch(r"\w+ \w+ ran\.", said) and not errors, (name, said, errors)
+            assert page.evaluate(SHOWN) == before[name], name
+            cells += page.locator("button.run-cell").count()
+            page.close()
+    say(capsys, f"{len(names)} pages ran in place, {cells} cells, in {time.monotonic() - began:.0f} s")
+
+
+def test_python_is_there_soon_after_the_click(tabs, address, capsys):
+    """Who waits longer, leaves."""
+    page = opened(tabs, address, "book/01-introduction.html")
+    assert not [url for url in tabs.asked if url.startswith(f"{address}pyodide/")] or tabs.asked.clear() is None
+    began = time.monotonic()
+    page.click(".run-switch")
+    page.locator("button.run-cell").first.click()
+    status(page, r"ran\.")
+    took = time.monotonic() - began
+    say(capsys, f"from the click to a cell that has run: in the page {took:.1f} s")
+    assert took <= STARTS
+
+
+def test_nothing_is_fetched_before_the_click(browser, address):
+    """Megabytes for a reader who only reads."""
+    page = browser.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{address}book/01-introduction.html", wait_until="networkidle")
+    assert asked and not [url for url in asked if url.startswith((f"{address}pyodide", f"{address}lite"))]
+    page.close()
+
+
+def test_a_changed_cell_runs_as_changed_and_can_be_put_back(tabs, address):
+    page = opened(tabs, address, "book/04-operations/12-matmul.html")
+    page.click(".run-switch")
+    cell = page.locator("div.cell").nth(2)
+    code, printed = cell.locator(".cell_input pre"), cell.locator(".cell_output").inner_text()
+    written = code.text_content()
+    code.focus()
+    page.keyboard.press("ControlOrMeta+A")
+    page.keyboard.type("for k in range(3):\nprint('line', k * 14)")  # Enter keeps the indentation, here none
+    page.keyboard.press("ControlOrMeta+Home")
+    page.keyboard.press("End")
+    page.keyboard.press("Enter")
+    page.keyboard.type("    pass")
+    page.keyboard.press("Enter")
+    page.keyboard.type("x = np.zeros(3)")
+    page.keyboard.press("Shift+Enter")
+    status(page, r"cell 3 ran\.|error")
+    assert "line 28" in cell.locator(".cell_output").inner_text()  # and np came from a cell above
+    page.get_by_role("button", name="Start over", exact=True).click()
+    assert code.text_content() == written and cell.locator(".cell_output").inner_text() == printed
+    page.get_by_role("switch").click()
+    assert code.get_attribute("contenteditable") is None and page.locator("button.run-cell").count() == 0
+
+
+def test_an_error_is_shown_where_it_happened(tabs, address):
+    """A traceback as the kernel prints it, without the terminal's colours; later cells wait."""
+    page = opened(tabs, address, "book/04-operations/12-matmul.html")
+    page.click(".run-switch")
+    code = page.locator("div.cell .cell_input pre").nth(1)
+    code.evaluate("e => { e.textContent = 'mg.Tensor([1.0, 2.0]) @ mg.Tensor([1.0])'; e.oninput(); }")
+    page.click(".run-all")
+    status(page, "An error in cell 2")
+    said = page.locator("div.cell").nth(1).locator(".run-error").inner_text()
+    assert "ValueError: matmul" in said and "\x1b" not in said
+    assert not page.locator("div.cell").nth(2).locator(".run-error").count()
+
+
+def test_a_loop_without_end_leaves_the_page_alone_and_can_be_stopped(tabs, address):
+    page = opened(tabs, address, "book/04-operations/12-matmul.html")
+    page.click(".run-switch")
+    code = page.locator("div.cell .cell_input pre").nth(1)
+    written = code.text_content()
+    code.evaluate("e => { e.textContent = 'while True: pass'; e.oninput(); }")
+    page.get_by_role("button", name="Run cell 2", exact=True).click()
+    status(page, "Running cell 2")
+    page.wait_for_timeout(500)
+    assert page.evaluate("6 * 7") == 42  # it answers
+    page.get_by_role("button", name="Stop cell 2", exact=True).click()
+    status(page, "Stopped")
+    code.evaluate("(e, text) => { e.textContent = text; e.oninput(); }", written)
+    page.get_by_role("button", name="Run cell 2", exact=True).click()
+    status(page, "2 cells ran")  # the first again: its names were gone
+
+
+# ---------------------------------------------------------------- notebooks
+
+
+def notebook_from(page, name: str = "Open as a notebook"):
+    """The tab that a page's button opens, once its notebook is to be seen."""
+    with page.expect_popup() as popup:
+        page.get_by_role("link", name=name).click()
+    notebook = popup.value
+    notebook.locator(".jp-Cell").first.wait_for(timeout=MINUTE)
+    return notebook
+
+
+def run_all(notebook) -> None:
+    notebook.get_by_role("menuitem", name="Run", exact=True).click()
+    notebook.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+
+
+def has_run(notebook) -> None:
+    notebook.locator(".jp-InputPrompt", has_text="[1]:").first.wait_for(timeout=2 * MINUTE)
+
+
+def cells_of(number: str) -> tuple[list, dict[str, str]]:
+    """The cells of an exercise, and the sources of the solution's by their id."""
+    exercise = nbformat.read(ROOT / "exercises" / f"{source_of(ROOT, number).stem}.ipynb", 4)
+    solution = nbformat.read(source_of(ROOT / "solutions", number).with_suffix(".ipynb"), 4)
+    return exercise.cells, {cell.id: cell.source for cell in solution.cells}
+
+
+def paste(notebook, index: int, text: str) -> None:
+    editor = notebook.locator(f".jp-Cell[data-windowed-list-index='{index}'] .cm-content")
+    editor.scroll_into_view_if_needed()
+    editor.click()
+    notebook.keyboard.press("ControlOrMeta+A")
+    notebook.keyboard.insert_text(text)
+
+
+def score(notebook, number: str, wanted: str) -> str:
+    """What `progress` shows of the set, once that is `wanted`; else what it shows at last."""
+    total = notebook.get_by_text(re.compile(rf"Set {number}, .*: \d+ of \d+ points"))
+    try:
+        total.filter(has_text=wanted).wait_for(timeout=2 * MINUTE, state="attached")
+    except Exception:
+        return f"{total.all_text_contents()}, and not{wanted}"
+    return wanted
+
+
+@pytest.mark.parametrize("number", SETS)
+def test_an_exercise_scores_nothing_with_stubs_and_full_with_the_answers(tabs, address, number, capsys):
+    """What a student does, with no Python but the browser's."""
+    name = source_of(ROOT, number).stem
+    exercise, answers = cells_of(number)
+    full = sum(task.points for task in tasks_of(number).values())
+    began = time.monotonic()
+    notebook = notebook_from(opened(tabs, address, f"exercises/{name}.html"))
+    run_all(notebook)
+    has_run(notebook)
+    took = time.monotonic() - began
+    assert score(notebook, number, f": 0 of {full} points") == f": 0 of {full} points"
+    for index, cell in enumerate(exercise):
+        if cell.cell_type == "code" and cell.source != answers[cell.id]:
+            paste(notebook, index, answers[cell.id])
+    run_all(notebook)
+    assert score(notebook, number, f": {full} of {full} points") == f": {full} of {full} points"
+    total = time.monotonic() - began
+    say(capsys, f"notebook {number}: a cell has run after {took:.1f} s; 0, then {full} of {full}; {total:.0f} s in all")
+    assert took <= STARTS
