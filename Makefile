@@ -13,6 +13,9 @@ html: .venv/made        ## build the book; a warning is an error
 	rm -rf _build  # its cache does not see edits of minigrad
 	$(BIN)/jupyter-book build . -W --keep-going
 
+site: html              ## the book with Python in it, as it is published: cells and notebooks run in the browser
+	$(BIN)/python book/_online/build.py _build/html .pyodide
+
 test: lint              ## what a change must pass
 	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered --cov-fail-under=98
 	$(MAKE) html
@@ -41,7 +44,7 @@ bench: .venv-bench/made ## time minigrad beside its peers
 	.venv-bench/bin/python benchmarks/run.py
 
 clean:                  ## remove what make made
-	rm -rf .venv .venv-bench .venv-nbgrader _build .coverage .hypothesis .pytest_cache .ruff_cache
+	rm -rf .venv .venv-bench .venv-nbgrader .pyodide _build .coverage .hypothesis .pytest_cache .ruff_cache
 
 .venv/made: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "This needs Python 3.11 or newer: try make PYTHON=python3.13")'
@@ -61,4 +64,4 @@ clean:                  ## remove what make made
 	.venv-nbgrader/bin/pip install -c requirements.txt -e '.[nbgrader]'
 	touch $@
 
-.PHONY: help book html test test-slow exercises check lint format bench clean
+.PHONY: help book html site test test-slow exercises check lint format bench clean

@@ -17,7 +17,10 @@ python.FS.mkdirTree("/course");
 python.mountNodeFS("/course", process.cwd());
 const status = await python.runPythonAsync(`
 import os, pytest
+from hypothesis import settings
+
+settings.register_profile("browser", deadline=None, print_blob=True)  # all is slower there
 os.chdir("/course")
-int(pytest.main(${JSON.stringify(pytest)}))
+int(pytest.main(["--hypothesis-profile=browser", *${JSON.stringify(pytest)}]))
 `);
 process.exit(status);

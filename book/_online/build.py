@@ -37,10 +37,13 @@ LITE_SCRIPTS = "'self' 'unsafe-inline' 'unsafe-eval' blob:"
 
 
 def own_wheel(folder: Path) -> Path:
+    """The library; its sum is part of the name, so that a cache never gives an old one for a new one."""
     subprocess.run(
         [*PIP[:3], "wheel", "--quiet", "--disable-pip-version-check", "--no-deps", "-w", folder, ROOT], check=True
     )
-    return next(folder.glob("minigrad*.whl"))
+    wheel = next(folder.glob("minigrad*.whl"))
+    name, version, rest = wheel.name.split("-", 2)
+    return wheel.rename(folder / f"{name}-{version}-0{sum_of(wheel)[:10]}-{rest}")
 
 
 def kernel_wheels() -> list[Path]:

@@ -20,6 +20,13 @@ function element(tag, properties, ...children) {
   return made;
 }
 
+// The text of what is being edited, where a browser breaks lines by elements.
+function textOf(edited) {
+  const copy = edited.cloneNode(true);
+  for (const line of copy.querySelectorAll("br")) line.replaceWith("\n");
+  return copy.textContent;
+}
+
 class Cell {
   constructor(place, number) {
     this.name = `cell ${number}`;
@@ -52,7 +59,7 @@ class Cell {
     const before = new Range();
     before.selectNodeContents(this.code);
     before.setEnd(getSelection().focusNode, getSelection().focusOffset);
-    const indent = before.toString().match(/ *(?=[^\n]*$)/)[0];
+    const indent = textOf(before.cloneContents()).match(/ *(?=[^\n]*$)/)[0];
     document.execCommand("insertText", false, `\n${indent}`); // so that it can be undone
   }
 
@@ -67,7 +74,7 @@ class Cell {
     this.output.replaceChildren();
     this.left = [...this.words];
     const ended = new Promise((resolve) => (finish = resolve));
-    python.postMessage(this.code.textContent);
+    python.postMessage(textOf(this.code));
     const how = await ended;
     running = null;
     this.isDone = how === "done";
