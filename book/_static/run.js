@@ -46,9 +46,9 @@ class Cell {
     this.label();
   }
 
-  label() {
-    this.button.textContent = running === this ? "Stop" : "Run";
-    this.button.ariaLabel = `${this.button.textContent} ${this.name}`;
+  label(does = "Run") {
+    this.button.textContent = does;
+    this.button.ariaLabel = `${does} ${this.name}`;
   }
 
   // Enter keeps the indentation; Tab still leaves the cell.
@@ -70,16 +70,15 @@ class Cell {
 
   async execute() {
     running = this;
-    this.label();
+    this.label("Stop");
     this.output.replaceChildren();
     this.left = [...this.words];
     const ended = new Promise((resolve) => (finish = resolve));
     python.postMessage(textOf(this.code));
-    const how = await ended;
+    this.isDone = (await ended) === "done";
     running = null;
-    this.isDone = how === "done";
     this.label();
-    return how;
+    return ended;
   }
 
   show({ kind, name, html, text }) {
