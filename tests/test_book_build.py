@@ -138,7 +138,9 @@ WEIGHT = """() => [...performance.getEntriesByType("navigation"), ...performance
 
 def names_of(book: Path) -> list[str]:
     pages = (path.relative_to(book) for path in book.rglob("*.html"))
-    return sorted(page.as_posix() for page in pages if page.parts[0] not in {"_static", "index.html", "lite"})  # it redirects
+    return sorted(
+        page.as_posix() for page in pages if page.parts[0] not in {"_static", "index.html", "lite"}
+    )  # it redirects
 
 
 @pytest.fixture(scope="module")
