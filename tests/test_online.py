@@ -201,7 +201,10 @@ def test_the_bar_of_a_page(page, source, has, lacks):
         add_css_file=lambda name: added.append(name),
         add_js_file=lambda name, **_: added.append(name),
     )
-    context = {"body": "<h1>T</h1>\n<p>text</p>"}
+    context = {"body": "<h1>T</h1>\n<p>no cells</p>"}
+    add_bar(app, page, "page.html", context, object())
+    assert "run-bar" not in context["body"] and not added
+    context = {"body": '<h1>T</h1>\n<div class="cell docutils"></div><p>text</p>'}
     add_bar(app, page, "page.html", context, object())
     assert context["body"].startswith('<h1>T</h1>\n<div class="run-bar"') and context["body"].endswith("<p>text</p>")
     assert f"path={page}.ipynb" in context["body"] and "git+https://github.com/me/course" in context["body"]

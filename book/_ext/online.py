@@ -55,7 +55,7 @@ HOSTED = (
 
 def add_bar(app, page, template, context, doctree):
     """To each page with cells; the cells of exercises and solutions run in notebooks only."""
-    if doctree is None or not (source := notebook_of(app, page)):
+    if doctree is None or not (source := notebook_of(app, page)) or '<div class="cell ' not in context["body"]:
         return
     theme = app.config.html_theme_options
     is_chapter = not source.endswith(".ipynb")
