@@ -261,7 +261,9 @@ def run_all(notebook) -> None:
 
 
 def has_run(notebook) -> None:
-    notebook.locator(".jp-InputPrompt", has_text="[1]:").first.wait_for(timeout=2 * MINUTE)
+    """Some cell has a number; which of them is in sight is the notebook's affair."""
+    ran = notebook.locator(".jp-InputPrompt", has_text=re.compile(r"\[\d+\]:")).first
+    ran.wait_for(timeout=2 * MINUTE, state="attached")
 
 
 def cells_of(number: str) -> tuple[list, dict[str, str]]:
