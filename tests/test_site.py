@@ -95,8 +95,9 @@ def test_python_is_there_soon_after_the_click(tabs, address, capsys):
     status(page, r"ran\.")
     in_page = time.monotonic() - began
     page.close()
+    page = opened(tabs, address, "exercises/04-operations.html")
     began = time.monotonic()
-    notebook = notebook_from(opened(tabs, address, "exercises/04-operations.html"))
+    notebook = notebook_from(page)
     run_all(notebook)
     has_run(notebook)
     in_notebook = time.monotonic() - began
