@@ -13,6 +13,9 @@ html: .venv/made        ## build the book; a warning is an error
 	rm -rf _build  # its cache does not see edits of minigrad
 	$(BIN)/jupyter-book build . -W --keep-going
 
+site: html              ## the book with Python in it, as it is published: cells and notebooks run in the browser
+	$(BIN)/python book/_online/build.py _build/html .pyodide
+
 test: lint              ## what a change must pass
 	$(BIN)/coverage run -m pytest  # not --cov: our plugin for pytest loads the package before that begins to count
 	$(BIN)/coverage report --show-missing --skip-covered --fail-under=98
@@ -43,7 +46,7 @@ bench: .venv/made .venv-bench/made .venv-nbgrader/made  ## time minigrad beside 
 	$(BIN)/python benchmarks/grading.py
 
 clean:                  ## remove what make made
-	rm -rf .venv .venv-bench .venv-nbgrader _build .coverage .hypothesis .pytest_cache .ruff_cache
+	rm -rf .venv .venv-bench .venv-nbgrader .pyodide _build .coverage .hypothesis .pytest_cache .ruff_cache
 
 .venv/made: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "This needs Python 3.11 or newer: try make PYTHON=python3.13")'
@@ -63,4 +66,4 @@ clean:                  ## remove what make made
 	.venv-nbgrader/bin/pip install -c requirements.txt -e '.[nbgrader]'
 	touch $@
 
-.PHONY: help book html test test-slow exercises check lint format bench clean
+.PHONY: help book html site test test-slow exercises check lint format bench clean

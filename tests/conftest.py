@@ -11,6 +11,7 @@ import pytest
 from browsing import chromium, serving
 
 ROOT = Path(__file__).parent.parent
+CACHE = ROOT / ".pyodide"  # of what the site fetches
 
 
 @pytest.fixture(scope="module")  # while Playwright runs, no other event loop can
@@ -48,3 +49,21 @@ def site(book) -> Iterator[str]:
     """The address at which the book is served."""
     with serving(book) as (_, address):
         yield address
+
+
+@pytest.fixture(scope="session")
+def built(book, tmp_path_factory) -> Path:
+    """The folder of the site: the book with Python in it."""
+    if (book / "pyodide").is_dir():  # by `make site`
+        return book
+    site = tmp_path_factory.mktemp("site") / "html"
+    subprocess.run(["cp", "-r", book, site], check=True)
+    done = subprocess.run(
+        [sys.executable, ROOT / "book/_online/build.py", site, CACHE],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if done.returncode:
+        (pytest.fail if "MINIGRAD_CI" in os.environ else pytest.skip)(f"no site could be made:\n{done.stdout}")
+    return site
