@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).parent.parent
+CACHE = ROOT / ".pyodide"  # of what the site fetches
 PHONE, LAPTOP = {"width": 390, "height": 800}, {"width": 1280, "height": 900}
 AXE = """async (options) => (await axe.run(document, {resultTypes: ["violations"], preload: false, ...options})).violations
     .flatMap(({id, nodes}) => nodes.slice(0, 3).map((node) => `${id}: ${node.html.slice(0, 120)}`))"""

