@@ -7,7 +7,7 @@ One record is one line of JSON in the results folder, so that a run that is inte
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 SCHEMA = 1  # of a record and of results.json; grows when a field changes its meaning
 
@@ -69,7 +69,7 @@ class Record:
         >>> Record.from_json(record.to_json()) == record
         True
         """
-        return json.dumps({"schema": SCHEMA} | asdict(self))
+        return json.dumps({"schema": SCHEMA} | vars(self) | {"items": [vars(item) for item in self.items]})
 
     @classmethod
     def from_json(cls, line: str) -> Record:
