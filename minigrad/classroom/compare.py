@@ -65,10 +65,8 @@ def array_difference(
         narrow = min(x.dtype.itemsize for x in (got, expected)) < 8
         tolerance = max(tolerance, NARROW) if narrow else tolerance
         near = tolerance * max(1.0, float(np.max(np.abs(expected), initial=0, where=np.isfinite(expected))))
-        if (
-            not quickly_close(got, expected, tolerance, near)
-            and (wrong := ~np.isclose(got, expected, tolerance, near, equal_nan=True)).any()
-        ):
+        wrong = not_close(got, expected, tolerance, near)
+        if wrong.any():
             at = tuple(int(i) for i in np.argwhere(wrong)[0])
             where = f"{name}[{', '.join(map(str, at))}]" if at else name
             return told(where, got[at], source, expected[at]) + (pattern(got, expected, near) if hints else "")
@@ -78,13 +76,14 @@ def array_difference(
     return None
 
 
-def quickly_close(got: np.ndarray, expected: np.ndarray, tolerance: float, near: float) -> bool:
-    """A tenth of the time of isclose, for finite floats; False says nothing."""
-    if got.dtype.kind != "f" or expected.dtype.kind != "f":
-        return False
-    with np.errstate(all="ignore"):
-        off = np.abs(got - expected)
-        return bool(np.all(off <= near + tolerance * np.abs(expected)) and np.all(np.isfinite(off)))
+def not_close(got: np.ndarray, expected: np.ndarray, tolerance: float, near: float) -> np.ndarray:
+    """Where isclose says no; for finite floats in a tenth of its time."""
+    if got.dtype.kind == expected.dtype.kind == "f":
+        with np.errstate(all="ignore"):
+            off = np.abs(got - expected)
+            if np.all(np.isfinite(off)):
+                return off > near + tolerance * np.abs(expected)
+    return ~np.isclose(got, expected, tolerance, near, equal_nan=True)
 
 
 def pattern(got: np.ndarray, expected: np.ndarray, near: float) -> str:
