@@ -18,6 +18,7 @@ site: html              ## the book with Python in it, as it is published: cells
 
 test: lint              ## what a change must pass
 	$(BIN)/coverage run -m pytest  # not --cov: our plugin for pytest loads the package before that begins to count
+	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --show-missing --skip-covered --fail-under=98
 	$(MAKE) html
 

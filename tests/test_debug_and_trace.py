@@ -358,16 +358,17 @@ def test_training_inside_debug():
         assert all(writeable(x, y, *(p.data for p in layer.parameters())))
         return loss.item()
 
-    outside = train()
-    gc.collect()
+    outside, left = train(), []
     gc.disable()
     try:
-        with mg.debug():
-            inside = train()
-        assert gc.collect() == 0
+        for _ in range(3):  # what other threads leave, they do not leave each time
+            gc.collect()
+            with mg.debug():
+                inside = train()
+            left.append(gc.collect())
     finally:
         gc.enable()
-    assert inside == outside
+    assert min(left) == 0 and inside == outside
 
 
 def test_debug_keeps_no_graph_alive():

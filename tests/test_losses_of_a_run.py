@@ -171,7 +171,10 @@ def test_a_disk_that_is_full(tmp_path):
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
 
-    run = command(*grade(source, out, "--jobs", "1"), preexec_fn=small)
+    unmeasured = {
+        name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")
+    }  # it writes, too
+    run = command(*grade(source, out, "--jobs", "1"), preexec_fn=small, env=unmeasured)
     said, _ = run.communicate(timeout=60)
     assert run.returncode == 2 and "minigrad grade:" in said and "Traceback" not in said, said
     assert 0 < recorded(out) < 8

@@ -31,7 +31,7 @@ class Unsafe(RuntimeError):
     """The walls do not hold; says which attempt came through."""
 
 
-def canary(secret: str, outside: str, port: int, grader: int) -> list[str]:
+def canary(secret: str, outside: str, port: int, grader: int) -> list[str]:  # pragma: no cover, it is behind the walls
     """Runs in the sealed process, with nothing but what it imports; -> what it could do."""
     import os
     import socket
