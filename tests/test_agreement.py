@@ -110,7 +110,7 @@ def right(task, seed: int) -> list[Outcome]:
 
 
 def drawn(task, seed: int):
-    return the_set(task.set).cases(task, seed)[0]
+    return the_set(task.set).drawn(task, seed).cases
 
 
 def replayed(task, seed: int, outcomes: list[Outcome]):

@@ -12,6 +12,7 @@ from functools import cached_property
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,6 +24,14 @@ from . import WITH_LIBRARY
 
 SOLUTIONS = Path(__file__).parents[2] / "solutions"  # of the repository; an installed package has none
 KEPT = 64 << 10  # bytes of a task's cases that are kept
+
+
+class Drawn(NamedTuple):
+    """The cases of a task, the bytes that ask for their outcomes, and those that come if one is right to the last bit."""
+
+    cases: list[Case]
+    request: bytes
+    right: list[bytes | None]
 
 
 @dataclass(frozen=True)
@@ -75,18 +84,20 @@ class GradedSet:
         return [(i, SOLUTION.sub(stub, source)) for i, source in code]
 
     @cached_property
-    def _cases(self) -> dict[tuple[str, int], tuple[list[Case], bytes]]:
+    def _drawn(self) -> dict[tuple[str, int], Drawn]:
         return {}
 
-    def cases(self, task: Task, seed: int) -> tuple[list[Case], bytes]:
-        """The cases that `seed` draws, and what asks for their outcomes; small ones are kept for the next submission."""
-        if (task.id, seed) in self._cases:
-            return self._cases[task.id, seed]
+    def drawn(self, task: Task, seed: int) -> Drawn:
+        """The cases that `seed` draws; small ones are kept for the next submission."""
+        if (task.id, seed) in self._drawn:
+            return self._drawn[task.id, seed]
         cases = list(cases_of(task, seed))
         request = self.request(task, [case.args for case in cases])
+        right = [None if case.expected is None else b"V" + wire.encode((case.expected, (), ())) for case in cases]
+        drawn = Drawn(cases, request, right)
         if len(request) <= KEPT:
-            self._cases[task.id, seed] = cases, request
-        return cases, request
+            self._drawn[task.id, seed] = drawn
+        return drawn
 
     def request(self, task: Task, cases: list[tuple]) -> bytes:
         """What the runner needs for a task: its probe, to be run where the student's code runs, and the arguments."""
