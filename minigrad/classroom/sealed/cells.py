@@ -15,6 +15,8 @@ def as_python(source: str) -> tuple[str, list[str]]:
 
     >>> as_python("%matplotlib inline\n!pip install torch\nx = 1")
     ('pass\npass\nx = 1', ['!pip install torch'])
+    >>> as_python("%%time\nx = 1"), as_python("%%bash\nls"), as_python("  %timeit f(x)\ny = !ls")
+    (('\nx = 1', []), ('', ['%%bash']), ('  f(x)\ny = None', ['!ls']))
     """
     if source.lstrip().startswith("%%"):
         head, _, body = source.lstrip().partition("\n")
