@@ -92,7 +92,7 @@ class _Ruleset(ctypes.Structure):
 
 
 class _Beneath(ctypes.Structure):
-    _pack_ = 1
+    _pack_, _layout_ = 1, "ms"  # from Python 3.14 on the second must be said
     _fields_ = [("access", ctypes.c_uint64), ("fd", ctypes.c_int32)]
 
 
