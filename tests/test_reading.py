@@ -244,7 +244,7 @@ def test_reading_without_a_network(browser, book):
         context.set_offline(False)
         page.goto(site + OPERATION)
         page.get_by_role("button", name="Keep the whole book").click()
-        page.wait_for_function("document.querySelector('#offline').textContent.includes('is kept')")
+        page.locator("#offline", has_text="is kept").wait_for()
     page.goto(site + CHAPTER)  # the server is gone
     assert page.locator("h1").first.inner_text().startswith("3.1")
     page.goto(f"{site}search.html?q=dropout")

@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import socket
+import struct
 import subprocess
 import time
 from pathlib import Path
@@ -112,6 +113,20 @@ def drop_tex(app, page, template, context, doctree):
         context["body"] = re.sub(r"<annotation .*?</annotation>", "", context["body"], flags=re.DOTALL)
 
 
+def keep_room(app, page, template, context, doctree):
+    """The size of each PNG in its element: without it the text jumps when the picture has come."""
+    places = {name: path for path, (_, name) in app.env.images.items()}
+
+    def sized(match):
+        path = Path(app.srcdir, places.get(match[1].rpartition("/")[2], ""))
+        if path.suffix != ".png" or not path.is_file():
+            return match[0]
+        width, height = struct.unpack(">II", path.read_bytes()[16:24])  # where the format has them
+        return f'<img width="{width}" height="{height}"{match[0][4:]}'
+
+    context["body"] = re.sub(r'<img(?![^>]*\bwidth=)[^>]*\bsrc="([^"]*)"', sized, context.get("body", ""))
+
+
 def drop_fontawesome(app, exception):
     """Empty the 1.5 MB script that turns icons into SVG: the stylesheet's own icon font shows them too."""
     script = Path(app.outdir, "_static/scripts/fontawesome.js")
@@ -128,5 +143,6 @@ def setup(app):
     app.connect("builder-inited", bring_flipbook)
     app.connect("html-page-context", load_flipbook)
     app.connect("html-page-context", drop_tex)
+    app.connect("html-page-context", keep_room)
     app.connect("build-finished", drop_fontawesome)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
