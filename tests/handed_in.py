@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 from minigrad.classroom.tasks import SETS
@@ -50,3 +51,8 @@ def graded(source: Path, how: How) -> dict[str, Record]:
 
 def scores(record: Record) -> dict[str, float]:
     return {item.id: item.score for item in record.items}
+
+
+def hears_ctrl_c() -> None:
+    """For a process about to start: what was started in the background is deaf to Ctrl-C, and so is all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from handed_in import ROOT, WRONG, classroom, graded, scores, submission
+from handed_in import ROOT, WRONG, classroom, graded, hears_ctrl_c, scores, submission
 
 from minigrad.grading import batch, canary
 from minigrad.grading.batch import How
@@ -112,7 +112,8 @@ def grade(address: str, folder: Path, out: Path, *options: str) -> subprocess.Po
         "--seed",
         "5",
     ]
-    return subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen([*command, *options], **pipes, preexec_fn=hears_ctrl_c)
 
 
 def recorded(out: Path) -> list[dict]:

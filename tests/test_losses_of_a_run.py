@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 from attacks import POINTS, RELU, instead, packed, right
+from handed_in import hears_ctrl_c
 
 from minigrad.grading.batch import Grader, How, grade_all
 from minigrad.grading.cli import main
@@ -54,7 +55,12 @@ def grade(source: Path, out: Path, *more: str) -> list[str]:
 
 
 def command(*arguments: str, **options) -> subprocess.Popen:
-    options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True} | options
+    options = {
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.STDOUT,
+        "text": True,
+        "preexec_fn": hears_ctrl_c,
+    } | options
     return subprocess.Popen(
         [sys.executable, "-m", "minigrad.grading.cli", *arguments], start_new_session=True, **options
     )
