@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from types import EllipsisType
 from typing import TYPE_CHECKING
 
@@ -219,8 +220,16 @@ def tensor_broadcast_to(x: Operand, shape: tuple[int, ...]) -> Tensor:
 
 
 def everywhere(number: np.generic, shape: tuple[int, ...]) -> np.ndarray:
-    """One number seen at every place of `shape`, read-only: 2 µs less than np.broadcast_to."""
-    return np.ndarray(shape, number.dtype, number, 0, (0,) * len(shape))
+    """One number at every place of `shape`, in less time than np.full or np.broadcast_to.
+
+    A few thousand places have memory of their own, so that what comes next reads them faster.  Of more there is a
+    read-only view, which takes no memory.
+    """
+    if prod(shape) > 4096:
+        return np.ndarray(shape, number.dtype, number, 0, (0,) * len(shape))
+    out = np.empty(shape, number.dtype)
+    out.fill(number)
+    return out
 
 
 @primitive(lambda g, x_shape, index: _put(g, index, x_shape))

@@ -156,9 +156,7 @@ def sweep(root: Node | Leaf, seed, wanted: Collection = (), retain: bool = False
         if lift:
             saved = lift_saved(node, lift)
         n = len(saved)
-        near = near_g = (
-            None  # an operand that waits outside heap and dictionary: mostly it is next, and 0.2 µs are saved
-        )
+        near = near_g = None  # an operand that waits outside heap and dictionary: mostly the next, 0.2 µs sooner
         for i, rule in op.rules:
             parent = parents[i]
             if parent is None or (wanted and parent.age > oldest):

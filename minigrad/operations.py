@@ -77,7 +77,7 @@ def tensor_mul(a: Operand, b: Operand) -> Tensor:
 # ---------------------------------------------------------------- 4.3 sigmoid
 
 
-@primitive(lambda g, y: g * y * (1 - y))
+@primitive(lambda g, y: g * y * (1.0 - y))
 def sigmoid_tensor(x: Operand) -> Tensor:
     """σ(X) = 1 / (1 + e^−X), element by element (section 4.3).
 
@@ -87,7 +87,9 @@ def sigmoid_tensor(x: Operand) -> Tensor:
     Tensor([0. , 0.5, 1. ])
     """
     e = np.exp(-np.abs(x))
-    return np.maximum(e, np.sign(x)) / (1 + e)  # above the bar 1 where X ≥ 0, elsewhere e, which is less than 1
+    y = np.maximum(e, np.sign(x))  # 1 where X ≥ 0, elsewhere e, which is less than 1
+    y /= 1.0 + e
+    return y
 
 
 @primitive(lambda g, x: g * sigmoid_tensor(x))
@@ -143,7 +145,7 @@ def tensor_divide(a: Operand, b: Operand) -> Tensor:
 def _power_rule(g, x, p):
     """g ⊙ p X^(p−1).  Where p = 0 the derivative is 0 at every X, even at 0, where p X^(p−1) would be 0·∞."""
     if type(p) is int or type(p) is float:
-        return g * (p * x) if p == 2 else g * (p * _power(x, p - 1 if p else 0))
+        return g * (x + x) if p == 2 else g * (p * _power(x, p - 1 if p else 0))
     return g * (p * x ** tensor_where(p != 0, p - 1, 0))
 
 
@@ -392,7 +394,7 @@ def relu_tensor(x: Operand) -> Tensor:
 # ---------------------------------------------------------------- 4.14 leaky ReLU
 
 
-@primitive(lambda g, x, alpha: tensor_where(x > 0, g, alpha * g))  # G ⊙ (I₊ + α I₋)
+@primitive(lambda g, x, alpha: tensor_where(x > 0.0, g, alpha * g))  # G ⊙ (I₊ + α I₋)
 def leaky_relu_tensor(x: Operand, alpha: float = 0.01) -> Tensor:
     """X where X > 0, elsewhere αX (section 4.14).  At 0 we choose the derivative α.
 

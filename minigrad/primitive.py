@@ -106,10 +106,12 @@ def operation(name: str, parameters: tuple[str, ...], rules: dict[str, Callable]
 
 # The wrapper's own names begin with an underscore, so that an operation's parameters may have any other.
 UNPACK = """
-    if type({x}) is _Tensor or isinstance({x}, _Tensor):
+    if type({x}) is _Tensor:
         _value_{x}, _node_{x}, _plain = {x}.value, {x}.node, False
+    elif type({x}) in _RAW:
+        _value_{x}, _node_{x} = {x}, None
     else:
-        _value_{x}, _node_{x} = {x} if type({x}) in _RAW else _as_operand({x}, _op.name), None"""
+        _value_{x}, _node_{x}, _plain = _other({x}, _op.name, _plain)"""
 
 REFUSE_COMPLEX = """
     if _node_{x} is None and type({x}) is _ndarray:
@@ -128,12 +130,13 @@ def wrapper({signature}):
         raise _explained(_error, _op, ({values})) from _error
     if _plain:
         return _y{refuse_complex}
-    _t = _new(_Tensor)
-    _t.value, _t.node = _y, None
+    _node = None
     if _graph.recording and ({recorded}):
-        _t.node = _node = _Node()
+        _node = _Node()
         _node.op, _node.parents, _node.saved = _op, ({nodes}), ({saved})
         _node.age, _node.shape = _next_age(), _y.shape
+    _t = _new(_Tensor)
+    _t.value, _t.node = _y, _node
     if _graph.observers:
         for _observer in _graph.observers:
             _observer.computed(_op, ({operands}), _t)
@@ -148,10 +151,12 @@ def wrapper_text(parameters: tuple[str, ...], op: Operation) -> str:
     <BLANKLINE>
     def wrapper(x):
         _plain = True
-        if type(x) is _Tensor or isinstance(x, _Tensor):
+        if type(x) is _Tensor:
             _value_x, _node_x, _plain = x.value, x.node, False
+        elif type(x) in _RAW:
+            _value_x, _node_x = x, None
         else:
-            _value_x, _node_x = x if type(x) in _RAW else _as_operand(x, _op.name), None
+            _value_x, _node_x, _plain = _other(x, _op.name, _plain)
         try:
             _y = _forward(_value_x)
         except _ERRORS as _error:
@@ -160,12 +165,13 @@ def wrapper_text(parameters: tuple[str, ...], op: Operation) -> str:
             return _y
         if _node_x is None and type(x) is _ndarray:
             _as_operand(x, _op.name)
-        _t = _new(_Tensor)
-        _t.value, _t.node = _y, None
+        _node = None
         if _graph.recording and (_node_x is not None):
-            _t.node = _node = _Node()
+            _node = _Node()
             _node.op, _node.parents, _node.saved = _op, (_node_x, ), (_y, )
             _node.age, _node.shape = _next_age(), _y.shape
+        _t = _new(_Tensor)
+        _t.value, _t.node = _y, _node
         if _graph.observers:
             for _observer in _graph.observers:
                 _observer.computed(_op, (x, ), _t)
@@ -194,6 +200,11 @@ def wrapper_text(parameters: tuple[str, ...], op: Operation) -> str:
         saved=row("{x}, ", [saved(need) for need in op.needs]),
         operands=row("{x}, ", op.operands),
     )
+
+
+def other(x, name: str, plain: bool) -> tuple:
+    """The value and the node of what is neither Tensor nor number, and whether all operands are `plain` so far."""
+    return (x.value, x.node, False) if isinstance(x, SHARED["_Tensor"]) else (as_operand(x, name), None, plain)
 
 
 def as_operand(x, name: str) -> np.ndarray:
@@ -235,5 +246,5 @@ def explained(error: Exception, op: Operation, values: Sequence) -> Exception:
 
 # What the wrappers see.  tensor.py adds _Tensor, so that this file and the operations need not import it.
 SHARED = {"_graph": graph, "_Node": Node, "_next_age": next_age, "_new": object.__new__, "_ndarray": np.ndarray}
-SHARED |= {"_RAW": RAW, "_as_operand": as_operand, "_constant_only": constant_only, "_explained": explained}
-SHARED |= {"_ERRORS": (TypeError, ValueError, IndexError, AttributeError)}
+SHARED |= {"_RAW": RAW, "_other": other, "_as_operand": as_operand, "_constant_only": constant_only}
+SHARED |= {"_explained": explained, "_ERRORS": (TypeError, ValueError, IndexError, AttributeError)}

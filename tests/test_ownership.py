@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+from minigrad.functions import everywhere
 
 # Programs whose rules hand on views, the upstream gradient itself, or a number spread over many elements
 PROGRAMS = {
@@ -255,6 +256,21 @@ def test_a_view_that_cannot_be_written_is_copied():
 
 
 PARTS = {"half": lambda g: g[:2], "every other": lambda g: g[::2], "middle": lambda g: g[1:3].reshape(2)}
+
+
+@pytest.mark.parametrize("shape, in_memory", [((64, 64), True), ((4097,), False), ((2**20, 2**20), False), ((), True)])
+def test_one_number_everywhere(shape, in_memory):
+    """The gradient of a sum: filled where it is small; a terabyte where it is large would end the process."""
+    spread = everywhere(np.float32(3), shape)
+    assert (spread.shape, spread.dtype, spread.flags.writeable) == (shape, np.float32, in_memory)
+    assert spread.min() == spread.max() == 3 if spread.size < 10_000 else spread[5, -1] == 3
+
+
+def test_the_gradient_of_a_large_sum_is_an_array_of_its_own():
+    x = mg.Tensor(np.ones((65, 67)), requires_grad=True)
+    x.sum().backward()
+    x.grad[2, 3] += 1
+    assert x.grad.sum() == 65 * 67 + 1
 
 
 @pytest.mark.parametrize("part", PARTS.values(), ids=PARTS)

@@ -272,6 +272,21 @@ def test_comparisons_give_arrays_of_booleans(compare, kind):
     np.testing.assert_array_equal(reflected, compare(2.0, a))
 
 
+@pytest.mark.parametrize("operate", [mg.tensor_mul, lambda w, three: three * w], ids=["left", "right"])
+def test_a_subclass_of_tensor_is_a_tensor(operate):
+    """Somebody's Parameter(Tensor), taken for a constant, would get no gradient."""
+
+    class Weight(Tensor):
+        pass
+
+    w = Weight([1.0, 2.0], requires_grad=True)
+    y = operate(w, 3)
+    assert type(y) is Tensor and y.data.tolist() == [3, 6]
+    y.backward([1.0, 10.0])
+    assert w.grad.tolist() == [3, 30]
+    assert isinstance(mg.tensor_exp(Weight([0.0])), Tensor)  # without a gradient too
+
+
 def test_tensors_are_hashed_by_identity():
     """Sets and dicts of parameters."""
     x, y = Tensor([1.0]), Tensor([1.0])
