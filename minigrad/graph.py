@@ -10,11 +10,11 @@ Chapter 3 of the course builds this file up from a piece of paper; section numbe
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from heapq import heappop, heappush
 from itertools import count
-from sys import getrefcount
 
 import numpy as np
 from numpy import ndarray
@@ -68,6 +68,29 @@ class Node:
 
     def __repr__(self) -> str:
         return f"<node {getattr(self, 'name', '') or ''} {self.op.name} {self.shape}>".replace("  ", " ")
+
+
+def let_go(node: Node) -> None:
+    """Free `node` and what only it holds, one after another: what Node.__del__ is in a browser.
+
+    Otherwise a chain is freed by each node from inside the one before it.  Python sees to it that this does not go too
+    deep, but it takes a browser's stack for larger than it is, and 3,000 nodes would end the whole runtime.
+    """
+    letting_go.append(node.parents)
+    node.parents = ()
+    if len(letting_go) == 1:  # who is freed in the loop only adds to the list
+        try:
+            i = 0
+            while i < len(letting_go):
+                letting_go[i] = None
+                i += 1
+        finally:
+            letting_go.clear()
+
+
+letting_go = []
+if sys.platform == "emscripten":
+    Node.__del__ = let_go
 
 
 class Leaf:
@@ -229,7 +252,7 @@ def lent(d: ndarray, g: ndarray) -> bool:
 
 
 def _holders(d: ndarray, g: ndarray) -> int:
-    return getrefcount(g) + getrefcount(d.base)
+    return sys.getrefcount(g) + sys.getrefcount(d.base)
 
 
 def _holders_when_alone(g: ndarray) -> int:

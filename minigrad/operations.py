@@ -77,7 +77,7 @@ def tensor_mul(a: Operand, b: Operand) -> Tensor:
 # ---------------------------------------------------------------- 4.3 sigmoid
 
 
-@primitive(lambda g, y: g * y * (1.0 - y))
+@primitive(lambda g, y: g * y * (1 - y))
 def sigmoid_tensor(x: Operand) -> Tensor:
     """σ(X) = 1 / (1 + e^−X), element by element (section 4.3).
 

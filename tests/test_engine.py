@@ -70,6 +70,32 @@ def test_a_million_operations_let_go_without_backward():
     assert first() is None
 
 
+def test_in_a_browser_nodes_are_freed_one_after_another(monkeypatch):
+    """There nobody else sees to it that a node is not freed inside the freeing of a thousand others."""
+    depth = deepest = 0
+
+    def counted(node):
+        nonlocal depth, deepest
+        depth += 1
+        deepest = max(deepest, depth)
+        graph.let_go(node)
+        depth -= 1
+
+    monkeypatch.setattr(graph.Node, "__del__", counted, raising=False)
+    x = leaf(1.0)
+    kept = x * 3.0
+    y = chain(kept, 5000)
+    nodes = [weakref.ref(node) for node in (y.node, y.node.parents[0], kept.node)]
+    for _ in range(2):  # the second time finds nothing left over from the first
+        del y
+        assert [node() for node in nodes] == [None, None, kept.node]
+        assert deepest == 2 and depth == 0 and not graph.letting_go
+        y = kept * kept * 1.0
+        nodes[:2] = weakref.ref(y.node), weakref.ref(y.node.parents[0])
+    y.backward()  # who was freed here had what it needed
+    assert x.grad == 18
+
+
 def test_a_deep_chain_in_second_order():
     """The graph of a gradient is as deep as the graph it came from, and is swept and freed in the same way."""
     x = leaf(1.0)

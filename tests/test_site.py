@@ -364,7 +364,6 @@ def test_work_is_kept_can_be_downloaded_and_started_over(tabs, address):
 
 # ---------------------------------------------------------------- the library's tests in the browser's Python
 
-DEEP = "a chain of thousands of nodes is let go: CPython frees them by recursion, and WebAssembly's stack is small"
 GRADING = "grades a class, which needs processes and Linux's walls"
 PROCESS = "starts another process"
 BITS = "an int has 32 bits there, and 64 are what is unusual and said"
@@ -396,9 +395,6 @@ LEFT_OUT = {
     "tests/test_kinks.py::test_power_between_0_and_1_has_infinite_slope_at_zero": FLAGS,
     "tests/test_kinks.py::test_gradient_in_the_exponent": FLAGS,
     "tests/test_kinks.py::test_negative_base_with_integer_exponent": FLAGS,
-    "tests/test_draw.py::test_a_graph_too_large_to_be_read_is_refused": DEEP,
-    "tests/test_engine.py::test_a_million_operations_let_go_without_backward": DEEP,
-    "tests/test_engine.py::test_memory_is_linear_in_the_number_of_operations": DEEP,
 }
 
 
