@@ -15,7 +15,7 @@ import numpy as np
 from . import functions as f
 from . import interop, primitive
 from . import operations as op
-from .graph import Leaf, sweep
+from .graph import new_leaf, sweep
 
 
 def _reflected(function: Callable) -> Callable:
@@ -57,7 +57,7 @@ class Tensor:
         self.node = None
         if requires_grad:
             value = value.astype(value.dtype if value.dtype.kind == "f" else np.float64)
-            self.node = Leaf(value.shape, value.dtype)
+            self.node = new_leaf(value.shape, value.dtype)
         self.value = value if value.ndim else value[()]
         if name is not None:
             self.name = name
@@ -104,7 +104,7 @@ class Tensor:
 
     @grad.setter
     def grad(self, new) -> None:
-        if not isinstance(self.node, Leaf):
+        if self.node is None or self.node.op is not None:
             raise AttributeError("grad: only a leaf (made with requires_grad=True) keeps a gradient.")
         if new is not None and not isinstance(new, Tensor):
             new = np.asarray(new)

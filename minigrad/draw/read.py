@@ -8,7 +8,7 @@ from itertools import chain, count
 
 import numpy as np
 
-from ..graph import Leaf, Node
+from ..graph import Node
 from ..tensor import Tensor
 from .model import Circle, Square
 from .symbols import WITH_NUMBER, describe, describe_with_number, number_text
@@ -72,7 +72,7 @@ def lone(t: Tensor) -> Circle:
 
 def source(node: Node, i: int) -> tuple[object, Circle]:
     """The leaf or the constant that is operand `i` of `node`: what identifies it, and its circle."""
-    parent: Leaf | None = node.parents[i]
+    parent: Node | None = node.parents[i]
     value, name = kept(node, i)
     if parent is not None:  # its values only where the results have theirs, too
         return parent, Circle(name or getattr(parent, "name", ""), "leaf", parent.shape, traced_text(node, value))

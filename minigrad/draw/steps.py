@@ -106,7 +106,7 @@ class _Story:
 
     def nodes(self) -> list[Node]:
         """Oldest first, as the squares are."""
-        return [node for node in self.position if isinstance(node, Node)]
+        return [node for node in self.position if isinstance(node, Node) and node.op]
 
     def operand(self, node: Node, i: int) -> int | None:
         """The circle of an operand; None if its number is part of the square."""

@@ -7,7 +7,6 @@ from reprlib import recursive_repr
 
 import numpy as np
 
-from ..graph import Leaf
 from ..interop import values
 from ..tensor import Tensor
 
@@ -46,7 +45,7 @@ class BaseLayer:
         """Each parameter once, with the name of the first way to it."""
         seen = set()
         for name, x in self._walk(""):
-            if isinstance(x, Tensor) and isinstance(x.node, Leaf) and id(x) not in seen:
+            if isinstance(x, Tensor) and x.requires_grad and x.node.op is None and id(x) not in seen:
                 seen.add(id(x))
                 yield name, x
 
