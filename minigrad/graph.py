@@ -105,7 +105,7 @@ if sys.platform == "emscripten":
 def new_leaf(shape: tuple[int, ...], dtype: np.dtype) -> Node:
     """The node of a tensor that was not computed: the end of every path, where the gradient is kept."""
     leaf = Node()
-    leaf.op, leaf.parents, leaf.saved = None, (), None
+    leaf.op, leaf.parents, leaf.saved = None, (), ()
     leaf.age, leaf.shape, leaf.dtype, leaf.grad = next_age(), shape, dtype, None
     return leaf
 

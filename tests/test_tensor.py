@@ -350,3 +350,4 @@ def test_a_graph_leaves_no_garbage():
 def test_nodes_in_a_debugger():
     x = Tensor([1.0], requires_grad=True, name="x")
     assert (repr(x.node), repr((x * x).node)) == ("<leaf x (1,)>", "<node tensor_mul (1,)>")
+    assert x.node.parents == x.node.saved == ()  # who walks a graph need not ask whether a node is a leaf
