@@ -82,9 +82,8 @@ def works_of(library: str, works: list[str]) -> list[str]:
 
 def run(libraries: list[str], works: list[str], rounds: int) -> dict:
     """All that is measured, as it is written to the file."""
-    if hasattr(
-        os, "sched_setaffinity"
-    ):  # all on one core, which the workers inherit: another may be slower for minutes
+    if hasattr(os, "sched_setaffinity"):
+        # all on one core, which the workers inherit: another may be slower for minutes
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     workers = {}
     for library in libraries:

@@ -61,6 +61,11 @@ def computed(t: Tensor) -> list[Node]:
     return sorted(found, key=lambda node: -node.age)  # ages count down
 
 
+def results(position: dict) -> list[Node]:
+    """Of what read() gives a position to, the nodes that computed something, oldest first, as the squares are."""
+    return [node for node in position if isinstance(node, Node) and node.op]
+
+
 # ---------------------------------------------------------------- circles
 
 

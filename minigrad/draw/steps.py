@@ -15,7 +15,7 @@ from . import layout, render
 from .flipbook import Flipbook, Frame
 from .model import Graph
 from .numbers import equal, rows, small, text
-from .read import kept, read, source
+from .read import kept, read, results, source
 from .render import UNMARKED, GradientLine, Mark
 from .rules import WORDS, explain
 from .text import name_html
@@ -96,17 +96,13 @@ class _Story:
         self.values: dict[int, np.ndarray] = {}
         if t.node.op is None:
             self.values[0] = t.value
-        for node in self.nodes():
+        for node in results(self.position):
             if hasattr(node, "traced"):
                 self.values[self.position[node]] = node.traced.value
                 self.values |= {self.operand(node, i): kept(node, i)[0] for i in range(len(node.parents))}
         self.reached: set[int] = set()
         self.gradients: dict[int, np.ndarray] = {}
         self.pages: list[_Page] = []
-
-    def nodes(self) -> list[Node]:
-        """Oldest first, as the squares are."""
-        return [node for node in self.position if isinstance(node, Node) and node.op]
 
     def operand(self, node: Node, i: int) -> int | None:
         """The circle of an operand; None if its number is part of the square."""
@@ -173,7 +169,7 @@ class _Story:
                 for i, g, contribution in contributions
             ),
         ]
-        square = self.nodes().index(node)
+        square = results(self.position).index(node)
         *ways, out = self.edges(square)
         receivers = {circles[i] for i, _, _ in contributions}
         back = [e for e, k in zip(ways, self.graph.squares[square].inputs, strict=True) if k in receivers]

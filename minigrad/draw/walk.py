@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from ..graph import Node
 from ..tensor import Tensor
-from .read import read
+from .read import read, results
 
 
 class Edge(NamedTuple):
@@ -43,7 +43,7 @@ def paths(t: Tensor, source: Tensor, limit: int = 1000) -> list[tuple[Edge, ...]
         )
     circles, squares, position = read(t)
     names = {node: circles[i].name for node, i in position.items()}
-    nodes = [node for node in position if isinstance(node, Node) and node.op]  # oldest first, as the squares are
+    nodes = results(position)
     symbols = {node: square.symbol for node, square in zip(nodes, squares, strict=True)}
 
     ways = {source.node: 1}  # how many paths lead from the source to a node
