@@ -5,6 +5,7 @@ What is fetched for it stays in .pyodide.  Nothing here may ask another host or 
 
 from __future__ import annotations
 
+import gzip
 import os
 import re
 import subprocess
@@ -186,13 +187,19 @@ def test_every_chapter_runs_in_its_page(suite_in_node, tabs, address, built, cap
     say(capsys, f"{len(names)} pages ran in place, {cells} cells, in {time.monotonic() - began:.0f} s")
 
 
-def test_nothing_is_fetched_before_the_click(browser, address):
-    """Megabytes for a reader who only reads."""
+def test_nothing_is_fetched_before_the_click_and_then_what_is_said(browser, address, built):
+    """Megabytes for a reader who only reads, or more of them than the bar promised."""
     page = browser.new_page()
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto(f"{address}book/01-introduction.html", wait_until="networkidle")
     assert asked and not [url for url in asked if url.startswith((f"{address}pyodide", f"{address}lite"))]
+    page.click(".run-switch")
+    said = int(re.search(r"some (\d+) MB", page.text_content(".run-status"))[1])
+    status(page, "Python is ready")
+    files = [built / url.removeprefix(address) for url in set(asked) if url.startswith(f"{address}pyodide")]
+    compressed = sum(len(gzip.compress(file.read_bytes())) for file in files) / 1e6  # as every host of pages does
+    assert 0.9 * said < compressed < 1.1 * said, (said, compressed)
     page.close()
 
 

@@ -63,6 +63,11 @@ def headers(url: str, encodings: str = "gzip, br") -> dict[str, str]:
         return {name.lower(): value for name, value in answer.headers.items()}
 
 
+def test_every_file_may_be_read_by_whoever_serves_it(built):
+    """Nobody's but root's, a wheel is there for these tests and missing in the image."""
+    assert not [file for file in built.rglob("*") if file.is_file() and not file.stat().st_mode & 0o004]
+
+
 def test_nginx_says_what_a_browser_needs_to_know(nginx, built):
     """A wasm file that does not stream, a page that is fetched whole each time, a policy that covers too much."""
     page = headers(f"{nginx}book/index.html")

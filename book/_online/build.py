@@ -19,6 +19,7 @@ from email.parser import HeaderParser
 from pathlib import Path
 
 import nbformat
+from bytecode import add_bytecode
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 from runtime import HERE, LOCK, PIP, Refused, runtime, sum_of, wheels
@@ -37,13 +38,11 @@ LITE_SCRIPTS = "'self' 'unsafe-inline' 'unsafe-eval' blob:"
 
 
 def own_wheel(folder: Path) -> Path:
-    """The library; its sum is part of the name, so that a cache never gives an old one for a new one."""
+    """The library."""
     subprocess.run(
         [*PIP[:3], "wheel", "--quiet", "--disable-pip-version-check", "--no-deps", "-w", folder, ROOT], check=True
     )
-    wheel = next(folder.glob("minigrad*.whl"))
-    name, version, rest = wheel.name.split("-", 2)
-    return wheel.rename(folder / f"{name}-{version}-0{sum_of(wheel)[:10]}-{rest}")
+    return next(folder.glob("minigrad*.whl"))
 
 
 def kernel_wheels() -> list[Path]:
@@ -59,7 +58,7 @@ def entry(wheel: Path, known: dict) -> dict:
     """What a lock file says of a wheel; where Pyodide's knows the package, the same dependencies."""
     name, version, *_ = parse_wheel_filename(wheel.name)
     with zipfile.ZipFile(wheel) as archive:
-        tops = {Path(path).parts[0].removesuffix(".py") for path in archive.namelist()}
+        tops = {Path(path).parts[0].removesuffix(".py") for path in archive.namelist() if not path.endswith(".pyc")}
         about = next(path for path in archive.namelist() if path.endswith(".dist-info/METADATA"))
         needs = HeaderParser().parsestr(archive.read(about).decode()).get_all("Requires-Dist", [])
     needs = [need for need in map(Requirement, needs) if need.marker is None or need.marker.evaluate({"extra": "draw"})]
@@ -67,7 +66,6 @@ def entry(wheel: Path, known: dict) -> dict:
         "name": name,
         "version": str(version),
         "file_name": wheel.name,
-        "sha256": sum_of(wheel),
         "install_dir": "site",
         "package_type": "package",
         "imports": sorted(top for top in tops if top.isidentifier()),
@@ -76,14 +74,21 @@ def entry(wheel: Path, known: dict) -> dict:
     }
 
 
-def lock_of(lock: dict, added: list[Path], everything: dict) -> dict:
-    """Pyodide's lock with our wheels, and without mention of what is not here."""
+def lock_of(lock: dict, folder: Path, added: list[str], everything: dict) -> dict:
+    """Pyodide's lock with our wheels, and without mention of what is not here.
+
+    Each wheel's sum becomes part of its name, so that a cache never gives an old one for a new one.
+    """
     packages = dict(lock["packages"])
-    for wheel in added:
-        name = canonicalize_name(parse_wheel_filename(wheel.name)[0])
-        packages[name] = entry(wheel, everything.get(name, {}))
+    for file_name in added:
+        name = canonicalize_name(parse_wheel_filename(file_name)[0])
+        packages[name] = entry(folder / file_name, everything.get(name, {}))
     for about in packages.values():
         about["depends"] = sorted({canonicalize_name(name) for name in about["depends"]} & set(packages))
+        wheel = folder / about["file_name"]
+        about["sha256"] = sum_of(wheel)
+        name, version, rest = wheel.name.split("-", 2)
+        about["file_name"] = wheel.rename(folder / f"{name}-{version}-0{about['sha256'][:10]}-{rest}").name
     return {**lock, "packages": packages}
 
 
@@ -95,9 +100,12 @@ def put_runtime(site: Path, cache: Path) -> None:
     everything = json.loads((cache / LOCK).read_text(encoding="utf-8"))["packages"]
     with tempfile.TemporaryDirectory() as scratch:
         added = [*wheels(cache), *kernel_wheels(), own_wheel(Path(scratch))]
-        for path in [*files, *added, HERE / "worker.js", HERE / "page_kernel.py"]:
-            shutil.copy(path, folder)
-        (folder / LOCK).write_text(json.dumps(lock_of(lock, added, everything)), encoding="utf-8")
+        for path in [*files, *added, *(HERE / name for name in ("worker.js", "page_kernel.py", "notebook.mjs"))]:
+            shutil.copyfile(path, folder / path.name)  # without its mode: pip's own wheels are for its user alone
+    shutil.copyfile(cache / LOCK, folder / LOCK)
+    add_bytecode(folder)
+    lock = lock_of(lock, folder, [wheel.name for wheel in added], everything)
+    (folder / LOCK).write_text(json.dumps(lock), encoding="utf-8")
 
 
 # ---------------------------------------------------------------- JupyterLite
@@ -109,7 +117,7 @@ def put_lite(site: Path) -> None:
     shutil.rmtree(lite, ignore_errors=True)
     extension = "@jupyterlite/pyodide-kernel-extension:kernel"
     settings = {
-        "pyodideUrl": "../../pyodide/pyodide.mjs",  # from lite/notebooks/
+        "pyodideUrl": "../../pyodide/notebook.mjs",  # from lite/notebooks/
         "disablePyPIFallback": True,
         "loadPyodideOptions": {"packages": NOTEBOOKS},
     }

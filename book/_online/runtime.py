@@ -31,6 +31,7 @@ HOST = f"https://cdn.jsdelivr.net/pyodide/v{VERSION}/full/"  # where Pyodide's d
 CARRIERS = f"pyodide@{VERSION}", "open-webui==0.12.4"
 LOCK = "pyodide-lock.json"
 PACKAGES = "matplotlib", "micropip", "numpy"  # with what they depend on
+NEEDLESS = {"pytz"}  # half a megabyte that Matplotlib no longer asks for, though Pyodide says so
 TIMEOUT = 20  # seconds without a byte
 
 Sums = dict[str, str]  # of files, by name
@@ -46,7 +47,7 @@ def pins(path: Path = HERE / "runtime.sha256") -> Sums:
 
 
 def with_dependencies(lock: dict, names: Iterable[str]) -> dict[str, dict]:
-    """The entries of the lock for these packages and for all that they depend on."""
+    """The entries of the lock for these packages and for all that they need."""
     found: dict[str, dict] = {}
     left = list(names)
     while left:
@@ -55,7 +56,7 @@ def with_dependencies(lock: dict, names: Iterable[str]) -> dict[str, dict]:
             raise Refused(f"{LOCK} of Pyodide {VERSION} has no package {name}. Correct PACKAGES in {__file__}.")
         if name not in found:
             found[name] = lock["packages"][name]
-            left += found[name]["depends"]
+            left += [needed for needed in found[name]["depends"] if needed not in NEEDLESS]
     return found
 
 

@@ -123,7 +123,7 @@ function loadFlipbook() {
 
 function start() {
   if (python) return;
-  say("Python is starting. The first time, some 20 MB are fetched from this site.");
+  say("Python is starting. The first time, some 30 MB are fetched from this site.");
   const mine = (python = new Worker(new URL("pyodide/worker.js", root), { type: "module" }));
   mine.ready = new Promise((resolve, reject) => {
     mine.cancel = reject;
