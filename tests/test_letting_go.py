@@ -106,7 +106,11 @@ def train(steps: int, each=lambda step: None) -> None:
 
 
 def test_training_memory_is_flat():
-    """A thousand steps with the garbage collector off: what a step took it has given back."""
+    """A thousand steps with the garbage collector off: what a step took it has given back.
+
+    The smallest object that Python has, kept by each step, would be 14,400 bytes from the first measurement to the last.
+    What else is at work in the process (coverage, another thread) takes a kilobyte at times.
+    """
     used = []
 
     def measure(step):
@@ -121,7 +125,7 @@ def test_training_memory_is_flat():
             train(1000, measure)
         finally:
             tracemalloc.stop()
-    assert max(used) - min(used) < 1000, used
+    assert max(used) - min(used) < 7000, used
 
 
 def test_no_cycles_in_any_kind_of_pass():
