@@ -61,7 +61,7 @@ class World:
                 str(path): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
                 for path in sorted(self.folder.rglob("*"))
             },
-            "scratch": [name for z in self.grader.zygotes.values() for name in os.listdir(z.scratch)],
+            "scratch": [name for z in self.grader.zygotes.values() if z.process for name in os.listdir(z.scratch)],
             "elsewhere": [
                 p for p in ("/tmp/left", "/tmp/left-by-a-student", "/dev/shm/left-by-a-student") if os.path.exists(p)
             ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -17,6 +19,7 @@ import pytest
 from attacks import POINTS, RELU, instead, packed, right
 from handed_in import hears_ctrl_c
 
+from minigrad.grading import canary, one
 from minigrad.grading.batch import Grader, How, grade_all
 from minigrad.grading.cli import main
 from minigrad.grading.ledger import Ledger
@@ -118,10 +121,85 @@ def test_a_zygote_that_is_killed_costs_nothing(tmp_path):
     assert scores(tmp_path / "out") == expected(6)
 
 
+MOMENTS = [pytest.param(i, marks=[pytest.mark.slow] if i % 16 else []) for i in range(0, 100, 2)]  # % of a run
+
+
+@pytest.mark.parametrize("inner", [False, True])
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_zygote_that_is_killed_at_any_moment_costs_nothing(tmp_path, moment, inner, undisturbed):
+    """While it starts, while the canary is there, while a copy is made, loads, computes: `inner`, or the process that holds its world."""
+    grader = Grader(How("04"))
+    source = a_class(tmp_path / "class", 2)
+
+    def kill() -> None:
+        until(lambda: "04" in grader.zygotes and grader.zygotes["04"].process, 10)
+        time.sleep(moment / 100 * undisturbed)
+        with contextlib.suppress(AttributeError, psutil.NoSuchProcess):  # the run is over already
+            outer = psutil.Process(grader.zygotes["04"].process.pid)
+            (outer.children() or [outer] if inner else [outer])[0].kill()
+
+    with ThreadPoolExecutor() as threads, grader, Ledger(tmp_path / "out") as ledger:
+        killed = threads.submit(kill)
+        for _ in grade_all(find(source), ledger, grader):
+            pass
+        killed.result()
+    assert scores(tmp_path / "out") == expected(2)
+    assert not any(zygote.scratch.exists() for zygote in grader.zygotes.values())
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> float:
+    """Seconds for two submissions and all that comes before them."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    source, began = a_class(folder / "class", 2), time.monotonic()
+    with Grader(How("04")) as grader, Ledger(folder / "out") as ledger:
+        assert len(list(grade_all(find(source), ledger, grader))) == 2
+    return time.monotonic() - began
+
+
+def test_every_zygote_is_tried_before_it_is_copied_for_a_student(tmp_path, monkeypatch):
+    """A second one might come to stand behind other walls."""
+    seen = []
+    must_hold, load = canary.must_hold, one.load
+    monkeypatch.setattr(canary, "must_hold", lambda zygote: (must_hold(zygote), seen.append(zygote.process.pid)))
+
+    def loaded(run, child, names):
+        assert child.zygote.process.pid == seen[-1]
+        if len(seen) < 3:  # of the second as well, in the same submission
+            os.kill(seen[-1], signal.SIGKILL)
+        return load(run, child, names)
+
+    monkeypatch.setattr(one, "load", loaded)
+    with Grader(How("04")) as grader, Ledger(tmp_path / "out") as ledger:
+        assert len(list(grade_all(find(a_class(tmp_path / "class", 1)), ledger, grader))) == 1
+    assert len(seen) == len(set(seen)) == 3
+    assert scores(tmp_path / "out") == expected(1)
+
+
+def test_a_zygote_that_is_killed_each_time_is_not_blamed_on_the_student(tmp_path, monkeypatch):
+    """The submission is put aside with the reason, the next run tries it again, and the others are graded."""
+    source, out, load = a_class(tmp_path / "class", 3), tmp_path / "out", one.load
+    submissions = iter(range(10))
+
+    def killed(run, child, names):
+        os.kill(child.zygote.process.pid, signal.SIGKILL)
+        return load(run, child, names)
+
+    with Grader(How("04")) as grader, Ledger(out) as ledger:
+        for record in grade_all(find(source), ledger, grader):
+            n = next(submissions)
+            assert bool(record.error) == (n == 1) and (n != 1 or "interrupted" in record.error), record.error
+            monkeypatch.setattr(one, "load", killed if n == 0 else load)
+    assert main(grade(source, out)) == 0
+    with Ledger(out) as ledger:
+        assert not any(record.error for record in ledger.records())
+
+
 def test_a_zygote_that_is_killed_while_a_student_computes(tmp_path):
     """Its copies end with it: nobody goes on computing for nobody."""
     source, out = a_class(tmp_path / "class", 3, slow=3), tmp_path / "out"
     run = command(*grade(source, out, "--jobs", "1"))
+    until(lambda: recorded(out))  # so that it is not the canary whose zygote is killed
     zygote = until(lambda: [p for p in psutil.Process(run.pid).children(recursive=True) if p.children()])[0]
     beneath = until(lambda: zygote.is_running() and len(found := zygote.children(recursive=True)) >= 2 and found)
     zygote.kill()

@@ -399,6 +399,24 @@ def test_a_canary_that_does_not_come_back_is_no_good_news(rebuilt, monkeypatch):
 
 
 @linux
+@pytest.mark.parametrize(
+    "instead, said",
+    [('raise OSError("no more processes")', "no more processes"), ("import time; time.sleep(60)", "it said nothing")],
+)
+def test_a_process_that_does_not_start(rebuilt, monkeypatch, tmp_path, capsys, instead, said):
+    """The run ends with what it said, and waits for nobody; no student is told that it was their notebook."""
+    rebuilt()
+    monkeypatch.setattr(processes, "BOOT_SECONDS", 1)
+    (processes.SEALED / "zygote.py").write_text(instead)
+    (tmp_path / "class").mkdir()
+    (tmp_path / "class/ann.ipynb").write_bytes(packed(right()))
+    assert main(["grade", str(tmp_path / "class"), "--out", str(tmp_path / "out"), "--set", "04"]) == 2
+    told = capsys.readouterr().err
+    assert "did not start" in told and said in told and "Traceback" not in told
+    assert not (tmp_path / "out/records.jsonl").read_bytes()
+
+
+@linux
 def test_nothing_is_graded_where_nothing_holds(rebuilt, tmp_path, capsys):
     """The command refuses with words, writes no report, and the flag lets it go on, with every report saying so."""
     rebuilt("landlock", "own_namespaces", "filter_calls")

@@ -14,7 +14,7 @@ from . import canary
 from .ledger import Ledger
 from .notebook import cells_of
 from .one import grade, versions
-from .processes import Zygote
+from .processes import Unsafe, Zygote
 from .record import Record
 from .sets import GradedSet, graded_set
 from .submissions import Submission
@@ -55,16 +55,16 @@ class Grader:
         old = self.zygotes.get(the_set.number)
         if old is None or (old.plotted > OFTEN and not old.about["preload"]):
             if old is not None:
-                old.close()
+                old.stop()
             self.zygotes[the_set.number] = Zygote(the_set.library, old is not None, self.how.enclosed, the_set.given)
             self.zygotes[the_set.number].boot()
         return self.zygotes[the_set.number]
 
     def zygote(self, the_set: GradedSet) -> Zygote:
         zygote = self.boot(the_set)
-        if self.how.enclosed and not zygote.tried:
-            canary.must_hold(zygote)
-            zygote.tried = True
+        if self.how.enclosed:
+            zygote.trial = canary.must_hold
+        zygote.wait()
         return zygote
 
     def __call__(self, submission: Submission) -> Record:
@@ -74,14 +74,14 @@ class Grader:
         try:
             the_set = self.set(number)
             return grade(submission, the_set, self.zygote(the_set), self.how.seed, self.how.only)
-        except canary.Unsafe:
+        except Unsafe:
             raise
         except Exception as error:  # a fault of ours costs this submission, and not the class
             return ungraded(submission, number, f"The grader itself failed: {plain(repr(error))}. Grade it by hand.")
 
     def close(self) -> None:
         for zygote in self.zygotes.values():
-            zygote.close()
+            zygote.stop()
 
     def __enter__(self) -> Grader:
         return self

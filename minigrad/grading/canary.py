@@ -13,13 +13,9 @@ import tempfile
 from pathlib import Path
 
 from ..classroom.sealed import wire
-from .processes import Gone, Zygote
+from .processes import Gone, Unsafe, Zygote
 
 SECONDS = 20
-
-
-class Unsafe(RuntimeError):
-    """The walls do not hold; says which attempt came through."""
 
 
 def canary(secret: str, outside: str, port: int, grader: int) -> list[str]:  # pragma: no cover, it is behind the walls
@@ -71,6 +67,8 @@ def escapes(zygote: Zygote) -> list[str]:
                 raise Unsafe(f"The canary fell silent: {said[:200]!r}. Nothing is known of the walls.")
             could = wire.decode(said[1:])[0]
         except Gone as gone:
+            if gone.kind == "Lost":
+                raise  # nothing that it did: the zygote sends another
             raise Unsafe(f"The canary did not come back: {gone.message or gone.kind}.") from None
         finally:
             child.stop()
@@ -78,7 +76,7 @@ def escapes(zygote: Zygote) -> list[str]:
 
 
 def must_hold(zygote: Zygote) -> None:
-    """Unsafe if something came through."""
+    """The trial of a zygote: Unsafe if something came through."""
     if could := escapes(zygote):
         walls = ", ".join(zygote.layers) or "none"
         raise Unsafe(

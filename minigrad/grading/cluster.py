@@ -21,8 +21,8 @@ from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 
 from .batch import AHEAD, Grader, How, ungraded
-from .canary import Unsafe
 from .one import ALL_SECONDS, versions
+from .processes import Unsafe
 from .record import Record
 from .submissions import Submission
 
@@ -201,7 +201,7 @@ def serve(connection: Connection) -> None:
                 submission = connection.recv()
                 try:
                     connection.send(grader(submission))
-                except (Unsafe, RuntimeError) as error:
+                except RuntimeError as error:
                     connection.send(error)
         except EOFError:
             pass  # the worker has gone

@@ -20,7 +20,7 @@ from ..classroom.sealed.attempt import Failure, Outcome
 from ..classroom.task import Task
 from ..classroom.verdict import Verdict
 from .notebook import cells_of
-from .processes import NONSENSE, Child, Gone, Zygote
+from .processes import MOST_LOST, NONSENSE, Child, Gone, Zygote
 from .record import Item, Record
 from .sets import GradedSet
 from .submissions import Submission
@@ -117,6 +117,7 @@ def graded(
 ) -> list[Item]:
     """An item for each task.  After a death or a timeout the rest goes on in a fresh process."""
     verdicts: dict[str, Verdict | str] = {}
+    lost = 0
     while todo := [task for task in tasks if task.id not in verdicts]:
         if not run.left():
             verdicts |= dict.fromkeys((t.id for t in todo), f"The notebook had used up its {ALL_SECONDS} seconds.")
@@ -131,8 +132,10 @@ def graded(
                 verdicts[task.id] = asked(run, child, task, the_set, seed_of(task.id))
                 if child.status is not None:
                     break
-        except Gone:
-            pass  # while it was loading: `load` has noted the cell, and the rest is tried without it; or it was not to blame
+        except Gone as gone:  # while it was loading: `load` has noted the cell, and the rest is tried without it
+            lost += gone.kind == "Lost"  # or it was not to blame
+            if lost > MOST_LOST:
+                raise
         finally:
             child.stop()
             run.output = run.output or plain(child.said(), 4000)

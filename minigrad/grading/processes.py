@@ -5,6 +5,7 @@ Nothing here runs what the other side sends, or waits for it longer than it was 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -14,21 +15,30 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from ..classroom.sealed.scratch import empty, used
 
 SEALED = Path(__file__).parent.parent / "classroom/sealed"
+T = TypeVar("T")
 SIZE = 4
 LONGEST_MESSAGE = 48 << 20
 OUTPUT = 32 << 10  # bytes kept of what it prints, at the beginning and at the end
 SCRATCH = 64 << 20  # bytes that it may leave on disk
 BOOT_SECONDS = 60
-LOST, MOST_LOST = -2, 5  # of a copy whose zygote has gone; how often it is tried again
+LOST, MOST_LOST = -2, 5  # of a copy whose zygote has gone; how often something is tried again for that
 LOOK = 0.25  # seconds between two looks at the disk, and at how far it has come
 NONSENSE = "sent something that is no answer"
+
+
+class Unsafe(RuntimeError):
+    """Nothing can be graded here; says why."""
+
+
+class NotStarted(Unsafe):
+    """There is no process for the students' code; says what it said."""
 
 
 class Gone(Exception):
@@ -51,28 +61,22 @@ class Zygote:
             raise RuntimeError("Grading forks processes, which this system can't. Use Linux, or WSL on Windows.")
         self.about = {"library": library, "preload": preload, "walls": enclosed, "given": list(given)}
         self.plotted = 0  # submissions that had to wait for Matplotlib
-        self.scratch = Path(tempfile.mkdtemp(prefix="minigrad-grading-"))
         self.process: subprocess.Popen | None = None
         self.walls: tuple[str, ...] = ()  # around it
         self.layers: tuple[str, ...] = ()  # around its copies
-        self.tried = False  # whether the canary has been there
-        self.lost = 0  # how often it was ended from outside
+        self.trial: Callable[[Zygote], None] | None = None  # of its walls; before any other copy
+        self.tried = False
 
     def boot(self) -> None:
         """Start it without waiting until it is there."""
         if self.process is not None:
             return
+        self.scratch = Path(tempfile.mkdtemp(prefix="minigrad-grading-"))
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         about = json.dumps(self.about | {"scratch": str(self.scratch)})
+        start = _START.format(fd=theirs.fileno(), path=str(SEALED / "zygote.py"))
         self.process = subprocess.Popen(
-            [
-                sys.executable,
-                "-I",
-                "-B",
-                "-c",
-                _START.format(fd=theirs.fileno(), path=str(SEALED / "zygote.py")),
-                about,
-            ],
+            [sys.executable, "-I", "-B", "-c", start, about],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -90,26 +94,37 @@ class Zygote:
         self.ready = False
 
     def wait(self) -> None:
-        """Until it is there."""
-        self.boot()
-        if self.ready:
-            return
-        answer = self._heard(4096)
-        if not answer:
-            said = self.process.stderr.read().decode(errors="replace").strip().splitlines()
-            raise RuntimeError("The process for the students' code did not start: " + (said or ["it said nothing"])[-1])
-        self.walls, self.ready = tuple(json.loads(answer)), True
+        """Until it is there, and its walls were tried.  Unsafe if that can't be."""
+        self._standing(lambda: None)
 
     def start(self) -> Child:
-        """A copy of it; if it was ended from outside since the last one, of a new one."""
-        try:
-            return self._copy()
-        except (OSError, Gone):
+        """A copy of it."""
+        return self._standing(self._copy)
+
+    def _standing(self, then: Callable[[], T]) -> T:
+        """`then` while it stands; if somebody outside ends it at whatever moment, while a new one does."""
+        for _ in range(MOST_LOST):
+            with contextlib.suppress(OSError, Gone, NotStarted):
+                self._stand()
+                return then()
             self.stop()
-            return self._copy()
+        self._stand()
+        return then()
+
+    def _stand(self) -> None:
+        self.boot()
+        if not self.ready:
+            answer = self._heard(4096)
+            if not answer:
+                raise NotStarted(
+                    f"The process for the students' code did not start: {self.stop() or 'it said nothing'}"
+                )
+            self.walls, self.ready = tuple(json.loads(answer)), True
+        if self.trial and not self.tried:
+            self.tried = True
+            self.trial(self)
 
     def _copy(self) -> Child:
-        self.wait()
         (theirs_in, ours_out), (ours_in, theirs_out), (printed, theirs_printed) = os.pipe(), os.pipe(), os.pipe()
         progress = tempfile.TemporaryFile(buffering=0)
         try:
@@ -133,7 +148,6 @@ class Zygote:
             status = b""
         if len(status) != SIZE:  # the zygote itself is gone, which no student can do: the next copy is another's
             self.stop()
-            self.lost += 1
             return LOST
         return int.from_bytes(status, "little", signed=True)
 
@@ -143,29 +157,30 @@ class Zygote:
         except OSError:
             return b""
 
-    def stop(self) -> None:
+    def stop(self) -> str:
+        """End it, and all that it wrote; -> the last line that it said."""
         if self.process is None:
-            return
+            return ""
         self.socket.close()
         try:
             os.killpg(self.process.pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
         self.process.wait()
+        os.set_blocking(self.process.stderr.fileno(), False)  # what it started may hold the other end a little longer
+        said = (self.process.stderr.read() or b"").decode(errors="replace").strip().splitlines()
         self.process.stderr.close()
         self.process, self.tried = None, False
-
-    def close(self) -> None:
-        self.stop()
-        if self.scratch.exists():
-            empty(self.scratch)
+        empty(self.scratch)
+        with contextlib.suppress(OSError):  # gone with its world, or a copy that is about to end has just written
             self.scratch.rmdir()
+        return said[-1] if said else ""
 
     def __enter__(self) -> Zygote:
         return self
 
     def __exit__(self, *_) -> None:
-        self.close()
+        self.stop()
 
 
 _START = """\
@@ -278,7 +293,7 @@ class Child:
     def gone(self, kind: str, message: str = "") -> Gone:
         """Make an end of it; the error that says so."""
         status = self.stop(b"W" if kind == "Died" and not message else b"K")
-        if status == LOST and self.zygote.lost <= MOST_LOST:
+        if status == LOST:
             return Gone("Lost", "was interrupted: the grader's own process was ended from outside")
         return Gone(kind, message or (ended(status) if kind == "Died" else ""))
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from .batch import Grader, How, recognised
-from .canary import Unsafe
+from .processes import Unsafe
 from .record import Item, Record
 from .submissions import Aside, Submission, find
 

@@ -15,7 +15,7 @@ MOST_ENTRIES = 1 << 16  # looked at; who has made as many has made too many
 
 
 def empty(folder: Path) -> None:
-    """Remove all that is in `folder`, and leave it where it is."""
+    """Remove all that is in `folder`, and leave it where it is, if it is there."""
     for at, name, is_folder in _upwards(folder, open_closed=True):
         try:
             (os.rmdir if is_folder else os.unlink)(name, dir_fd=at)
@@ -41,7 +41,10 @@ def _upwards(folder: Path, open_closed: bool = False) -> Iterator[tuple[int, str
 
     It stops where a folder has been moved under its feet: the way up would lead out.
     """
-    at = os.open(folder, FOLDER)
+    try:
+        at = os.open(folder, FOLDER)
+    except FileNotFoundError:  # gone with the world of which it was a part
+        return
     # On the way down: what is still to be looked at, what was entered, and from where.
     left, names, above = [_entries(at)], [], []
     try:
