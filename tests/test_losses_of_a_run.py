@@ -19,7 +19,7 @@ import pytest
 from attacks import POINTS, RELU, instead, packed, right
 from handed_in import hears_ctrl_c
 
-from minigrad.grading import canary, one
+from minigrad.grading import canary, one, reports
 from minigrad.grading.batch import Grader, How, grade_all
 from minigrad.grading.cli import main
 from minigrad.grading.ledger import Ledger
@@ -92,6 +92,21 @@ def test_ctrl_c_in_the_middle_and_going_on(tmp_path):
     assert 5 <= recorded(out) < 40 and "Traceback" not in said
     assert main(grade(source, out, "--jobs", "2")) == 0
     assert scores(out) == expected(40, slow=6)
+
+
+def test_ctrl_c_while_the_reports_are_written(tmp_path, monkeypatch, capsys):
+    """Words and no traceback, wherever it comes."""
+    source, out = a_class(tmp_path / "class", 1), tmp_path / "out"
+
+    def stopped(*_) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(reports, "write", stopped)
+        assert main(grade(source, out)) == 130
+    assert "goes on" in capsys.readouterr().err
+    assert main(grade(source, out)) == 0
+    assert scores(out) == expected(1) and (out / "grades.csv").exists()
 
 
 def test_a_worker_that_is_killed_costs_nothing(tmp_path):

@@ -15,6 +15,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser().parse_args(arguments)
     try:
         return args.run(args)
+    except KeyboardInterrupt:
+        print(f"\nminigrad {args.command}: stopped. The same command goes on.", file=sys.stderr)
+        return commands.INTERRUPTED
     except (ValueError, RuntimeError, OSError) as error:
         print(f"minigrad {args.command}: {error}", file=sys.stderr)
         return 2
