@@ -37,7 +37,7 @@ class How:
 
 
 class Grader:
-    """Grades submissions one after another.  Its first act in a process is to send the canary."""
+    """Grades submissions one after another.  The canary goes first, in each process that is copied for them."""
 
     def __init__(self, how: How) -> None:
         self.how = how

@@ -52,7 +52,7 @@ def escapes(zygote: Zygote) -> list[str]:
     with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as server:
         secret, outside = Path(folder, "secret"), Path(folder, "outside")
         secret.write_text("secret", encoding="utf-8")
-        child = zygote.start()
+        child = zygote.copy()
         try:
             child.send(
                 "J", json.dumps({"cells": [(0, inspect.getsource(canary))], "names": ["canary"]}).encode(), SECONDS

@@ -98,8 +98,8 @@ class Zygote:
         self._standing(lambda: None)
 
     def start(self) -> Child:
-        """A copy of it."""
-        return self._standing(self._copy)
+        """A copy of it for somebody's code; Unsafe as in `wait`."""
+        return self._standing(self.copy)
 
     def _standing(self, then: Callable[[], T]) -> T:
         """`then` while it stands; if somebody outside ends it at whatever moment, while a new one does."""
@@ -121,10 +121,11 @@ class Zygote:
                 )
             self.walls, self.ready = tuple(json.loads(answer)), True
         if self.trial and not self.tried:
-            self.tried = True
             self.trial(self)
+            self.tried = True
 
-    def _copy(self) -> Child:
+    def copy(self) -> Child:
+        """A copy of it as it stands, tried or not."""
         (theirs_in, ours_out), (ours_in, theirs_out), (printed, theirs_printed) = os.pipe(), os.pipe(), os.pipe()
         progress = tempfile.TemporaryFile(buffering=0)
         try:
