@@ -42,11 +42,8 @@ def classroom(folder: Path, **students: bytes) -> Path:
 
 def graded(source: Path, how: How) -> dict[str, Record]:
     """What the grader says of each student, in this process."""
-    grader = Grader(how)
-    try:
+    with Grader(how) as grader:
         return {s.student: grader(s) for s in find(source)}
-    finally:
-        grader.close()
 
 
 def scores(record: Record) -> dict[str, float]:

@@ -65,7 +65,6 @@ class Zygote:
         self.walls: tuple[str, ...] = ()  # around it
         self.layers: tuple[str, ...] = ()  # around its copies
         self.trial: Callable[[Zygote], None] | None = None  # of its walls; before any other copy
-        self.tried = False
 
     def boot(self) -> None:
         """Start it without waiting until it is there."""
@@ -91,7 +90,7 @@ class Zygote:
         theirs.close()
         self.socket = ours
         self.socket.settimeout(BOOT_SECONDS)
-        self.ready = False
+        self.ready = self.tried = False
 
     def wait(self) -> None:
         """Until it is there, and its walls were tried.  Unsafe if that can't be."""
@@ -116,9 +115,8 @@ class Zygote:
         if not self.ready:
             answer = self._heard(4096)
             if not answer:
-                raise NotStarted(
-                    f"The process for the students' code did not start: {self.stop() or 'it said nothing'}"
-                )
+                said = self.stop() or "it said nothing"
+                raise NotStarted(f"The process for the students' code did not start: {said}")
             self.walls, self.ready = tuple(json.loads(answer)), True
         if self.trial and not self.tried:
             self.trial(self)
@@ -171,7 +169,7 @@ class Zygote:
         os.set_blocking(self.process.stderr.fileno(), False)  # what it started may hold the other end a little longer
         said = (self.process.stderr.read() or b"").decode(errors="replace").strip().splitlines()
         self.process.stderr.close()
-        self.process, self.tried = None, False
+        self.process = None
         empty(self.scratch)
         with contextlib.suppress(OSError):  # gone with its world, or a copy that is about to end has just written
             self.scratch.rmdir()
