@@ -52,6 +52,9 @@ class Minigrad(Library):
     def leaf(self, array: np.ndarray):
         return self.Tensor(array, requires_grad=True)
 
+    def array(self, value) -> np.ndarray:
+        return value.numpy() if isinstance(value, self.Tensor) else np.asarray(value)
+
 
 class MyGrad(Library):
     title, package = "MyGrad", "mygrad"

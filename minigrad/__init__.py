@@ -7,10 +7,11 @@
     >>> x.grad, y.grad
     (array(216.), array(108.))
 
-Read it in this order: graph.py, primitive.py, functions.py, operations.py, tensor.py; then gradcheck.py, layers/, losses.py.
+Read it in this order: graph.py, context.py, primitive.py, functions.py, operations.py, tensor.py; then gradcheck.py, layers/, losses.py.
 """
 
 from . import fused, layers, losses
+from .context import no_grad
 from .functions import (
     tensor_abs,
     tensor_astype,
@@ -30,7 +31,6 @@ from .functions import (
     tensor_where,
 )
 from .gradcheck import GradcheckError, gradcheck
-from .graph import no_grad
 from .observe import debug, trace
 from .operations import (
     leaky_relu_tensor,

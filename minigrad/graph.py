@@ -1,9 +1,9 @@
-"""The computation graph, and the sweep that carries gradients back through it.
+"""The computation graph, and the backward pass that carries gradients through it.
 
-A `Node` is one application of one `Operation`: which rules differentiate it, which nodes its operands came
-from, and the values that the rules need.  A leaf, a node without an operation, is where a graph begins and the only
-place where a gradient is kept.  Nothing here knows `Tensor`: a tensor refers to its node, never a node to a tensor, so
-a graph holds no reference cycle and is freed the moment the last tensor lets go of it.
+A `Node` is one application of one `Operation`: the gradient rules that differentiate it, the nodes that its operands came
+from, and the values that the rules need.  A leaf is a node without an operation: it is where a graph begins and the only
+place where a gradient is kept.  Nothing here knows `Tensor`.  A tensor refers to its node, never a node to a tensor, so a
+graph holds no reference cycle and is freed as soon as the last tensor that needs it is gone.
 
 Chapter 3 of the course builds this file up from a piece of paper; section numbers refer to it.
 """
@@ -11,30 +11,28 @@ Chapter 3 of the course builds this file up from a piece of paper; section numbe
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
 from heapq import heappop, heappush
 from itertools import count
 
 import numpy as np
 from numpy import ndarray
 
-# Ages count down, so that the youngest node is the smallest and comes first out of a heap.  An operand is always
-# made before its result: creation order is a topological order, and nobody has to search for one (section 3.4).
+from .context import active_blocks, observers
+
+# Ages count down, so the youngest node has the smallest and comes first out of a heap.  An operand is always made
+# before its result, so the order of creation is a topological order and needs no search (section 3.4).  Ages order the
+# computed nodes of one process; they never decide whether a gradient exists.
 next_age = count(-1, -1).__next__
-
-recording = True  # False inside no_grad(): operations compute and leave no node behind
-observers = ()  # who is told what happens: trace() and debug() add themselves here
-
 
 RESULT = -1
 
 
 class Operation:
-    """A primitive's name, its rules, and the names of what the rules need besides the upstream gradient.
+    """A primitive's name, its gradient rules, and the names of what the rules need besides the upstream gradient.
 
-    `rules` pairs the position of an operand with the function of (g, *needs) that gives its gradient.  `origins` says of
-    each need where it came from: the position of an operand, RESULT for "y", or None for what has no gradient.
+    `rules` pairs the position of an operand with the function of (g, *needs) that gives its gradient.  `origins` says
+    where each need comes from: the position of an operand, RESULT for "y", or None for what has no gradient.
     """
 
     __slots__ = ("name", "needs", "operands", "origins", "rules")
@@ -59,15 +57,19 @@ class Operation:
 
 
 class Node:
-    """One application of one operation: a square of section 3.1 together with the circle it points to.
+    """One application of one operation: an operation node of section 3.1 together with the tensor node of its result.
 
-    A leaf is a node too, without an operation; only leaves have `dtype` and `grad`.  A class of its own would cost 30 ns
-    wherever the sweep asks which of the two it has met.
+    A leaf is a node too, without an operation; only leaves have `dtype` and `grad`.  Once a backward pass has freed a
+    node, `saved` is the record of that pass (`Pass`) instead of a tuple of values.
 
-    There is no __init__: whoever records an operation sets the five attributes, 80 ns a node cheaper.
+    There is no __init__: the code that records an operation sets the five attributes, which is 80 ns a node faster.
     """
 
     __slots__ = ("__weakref__", "age", "dtype", "grad", "name", "op", "parents", "saved", "shape", "traced")
+
+    def __lt__(self, other: Node) -> bool:
+        """Order two nodes of one age, which free-threaded Python can make, for the heap."""
+        return id(self) < id(other)
 
     def __repr__(self) -> str:
         what = [
@@ -79,201 +81,138 @@ class Node:
         return f"<{' '.join(filter(None, what))}>"
 
 
-def let_go(node: Node) -> None:
-    """Free `node` and what only it holds, one after another: what Node.__del__ is in a browser.
-
-    Otherwise a chain is freed by each node from inside the one before it.  Python sees to it that this does not go too
-    deep, but it takes a browser's stack for larger than it is, and 3,000 nodes would end the whole runtime.
-    """
-    letting_go.append(node.parents)
-    node.parents = ()
-    if len(letting_go) == 1:  # who is freed in the loop only adds to the list
-        try:
-            i = 0
-            while i < len(letting_go):
-                letting_go[i] = None
-                i += 1
-        finally:
-            letting_go.clear()
-
-
-letting_go = []
-if sys.platform == "emscripten":
-    Node.__del__ = let_go
-
-
 def new_leaf(shape: tuple[int, ...], dtype: np.dtype) -> Node:
-    """The node of a tensor that was not computed: the end of every path, where the gradient is kept."""
+    """Make the node of a tensor that was not computed: the end of every path, where the gradient is kept."""
     leaf = Node()
     leaf.op, leaf.parents, leaf.saved = None, (), ()
     leaf.age, leaf.shape, leaf.dtype, leaf.grad = next_age(), shape, dtype, None
     return leaf
 
 
-class Observer:
-    """What trace(), debug() and the flipbook override to be told of each step.  Without observers it costs 5 ns."""
+class Pass:
+    """How a backward pass went: what the nodes that it freed refer to."""
 
-    def computed(self, op: Operation, operands: tuple, result) -> None:
-        """`op` was applied to `operands`, as the caller gave them, and made the tensor `result`."""
-
-    def contributed(self, node: Node, position: int, g, contribution) -> None:
-        """The rule for operand `position` of `node` turned the upstream gradient `g` into `contribution`."""
-
-    def freed(self, node: Node) -> None:
-        """`node` was visited and is about to let go of its values."""
+    failure = ""  # the error that stopped it, and where
 
 
-@contextmanager
-def observing(new: Observer) -> Iterator[Observer]:
-    """Tell `new` of every operation and every rule in the block."""
-    global observers
-    old, observers = observers, (*observers, new)
-    try:
-        yield new
-    finally:
-        observers = old
+def backward_pass(
+    root: Node, seed, wanted: Collection[Node] = (), retain: bool = False, lift: Callable | None = None
+) -> dict:
+    """Carry `seed`, the gradient at `root`, back through the graph (sections 3.2, 3.3, 5.2).
 
+    The youngest waiting node is always ready, because every node that uses its result is younger and was visited
+    before.  So each node is visited once, with its gradient complete, and without recursion.
 
-@contextmanager
-def no_grad() -> Iterator[None]:
-    """Compute without recording: no graph, no gradients.  Works as `with no_grad():` and as a decorator.
+    Ownership of memory is one rule: the pass writes only into sums that it made itself, and hands out only those or
+    copies, because a rule may keep or share whatever it returns.
 
-    >>> import minigrad as mg
-    >>> x = mg.Tensor(2.0, requires_grad=True)
-    >>> with mg.no_grad():
-    ...     y = x * x
-    >>> y.requires_grad
-    False
+    Returns {leaf: gradient}, or {node: gradient} for the nodes in `wanted`, in which case only nodes on a path to them
+    are visited.  Each node is freed after its visit unless `retain`.  `lift(node, value)` makes a tensor of a saved value;
+    with it the rules run on tensors, and the gradients have graphs of their own.
     """
-    global recording
-    old, recording = recording, False
+    gradients, sums = {root: seed}, set()
+    path = nodes_between(root, wanted) if wanted else None
+    waiting = [(root.age, root)] if (root.op if path is None else root in path) else []
+    watching, this, node = observers() if active_blocks() else (), Pass(), root
     try:
-        yield
-    finally:
-        recording = old
-
-
-def sweep(root: Node, seed, wanted: Collection = (), retain: bool = False, lift: Callable | None = None) -> dict:
-    """Carry `seed`, the gradient at `root`, back through the graph: {leaf: gradient} (sections 3.2, 3.3, 5.2).
-
-    The youngest waiting node is always ready: whatever consumes its output is younger still and was visited
-    before.  So every node is visited once, with its gradient complete, without recursion.  Gradients in waiting live in
-    this call and nowhere else.
-
-    `wanted` asks for these nodes instead of the leaves, and nothing older than they are is visited.  Unless
-    `retain`, each node lets go of its values as soon as it has been visited.  `lift(node, value)` makes a
-    tensor of a saved value; with it the rules run on tensors and the gradients have graphs of their own.
-    """
-    if root.op is None:
-        return {root: seed.copy()}
-    waiting, owned, found, heap = {}, set(), {}, []
-    node, g = root, seed
-    observed, partial = bool(observers), bool(wanted)  # to ask a tuple each time costs 1 % of a small step
-    oldest = max(node.age for node in wanted) if wanted else 0
-    while True:
-        op, saved, parents = node.op, node.saved, node.parents
-        if partial and node in wanted:
-            found[node] = g.copy()
-            if node.age == oldest:
-                break
-        if saved is None:
-            raise used_up(op)
-        if lift:
-            saved = lift_saved(node, lift)
-        n = len(saved)
-        near = near_g = None  # an operand that waits outside heap and dictionary: mostly the next, 0.2 µs sooner
-        for i, rule in op.rules:
-            parent = parents[i]
-            if parent is None or (partial and parent.age > oldest):
-                continue
-            if n == 2:  # rule(g, *saved), spelled out: the star costs 70 ns
-                d = rule(g, saved[0], saved[1])
-            elif n == 1:
-                d = rule(g, saved[0])
-            else:
+        while waiting:
+            node = heappop(waiting)[1]
+            g = gradients[node] if node in wanted else gradients.pop(node)
+            saved = node.saved if lift is None else lifted(node, lift)
+            if saved.__class__ is Pass:
+                raise already_freed(node.op, saved)
+            for position, rule in node.op.rules:
+                parent = node.parents[position]
+                if parent is None or path is not None and parent not in path and parent not in wanted:
+                    continue
                 d = rule(g, *saved)
-            if d.shape != parent.shape:
-                d = unbroadcast(d, parent.shape, op.name)
-            if observed:
-                for observer in observers:
-                    observer.contributed(node, i, g, d)
-            total = waiting.get(parent)
-            if total is None:
-                if parent.op is None:  # a leaf's gradient shares memory with nothing
-                    waiting[parent] = d.copy() if lift or (type(d) is ndarray and lent(d, g)) else d
-                elif near is None:  # the first contribution is borrowed
-                    near, near_g = parent, d
-                elif near is parent:
-                    near_g = near_g + d
+                if (
+                    d.__class__ is not g.__class__
+                    or d.shape != parent.shape
+                    or (d.__class__ is ndarray and d.dtype is not g.dtype)
+                ):
+                    d = fitted(d, node, position, parent.shape)
+                for observer in watching:
+                    observer.contributed(node, position, g, d)
+                if parent not in gradients:
+                    gradients[parent] = d
+                    if parent.op if path is None else parent in path:
+                        heappush(waiting, (parent.age, parent))
+                elif parent in sums:
+                    gradients[parent] += d
                 else:
-                    heappush(heap, (parent.age, parent))
-                    waiting[parent] = d
-            elif parent in owned:  # from the third on, add in place
-                total += d
-                waiting[parent] = total
-            else:  # the second makes a buffer of our own
-                waiting[parent] = total + d
-                if not lift:
-                    owned.add(parent)
-        if not retain:
-            if observed:
-                for observer in observers:
+                    gradients[parent] = gradients[parent] + d
+                    sums.add(parent)
+            if not retain:
+                for observer in watching:
                     observer.freed(node)
-            node.saved = None
-            node.parents = ()
-        if near is not None:
-            if not heap or near.age < heap[0][0]:
-                node, g = near, near_g
-                continue
-            heappush(heap, (near.age, near))
-            waiting[near] = near_g
-        if not heap:
-            break
-        node = heappop(heap)[1]
-        g = waiting.pop(node)
-    return found | {node: waiting[node] for node in wanted if node in waiting} if wanted else waiting
+                node.saved, node.parents = this, ()
+    except BaseException as error:
+        this.failure = f"{type(error).__name__} at {node.op.name}"
+        raise
+    found = gradients if path is None else [node for node in wanted if node in gradients]
+    return {node: gradients[node] if node in sums else copied(gradients[node]) for node in found}
 
 
-def used_up(op: Operation) -> RuntimeError:
-    return RuntimeError(
-        f"backward: the graph was already used, and {op.name} has let go of its values. "
-        "Pass retain_graph=True to the earlier backward() if you need two; otherwise compute the result again."
-    )
+def copied(g):
+    """Copy a gradient, unless it is a NumPy scalar, which cannot be changed anyway."""
+    return g if isinstance(g, np.generic) else g.copy()
 
 
-def lent(d: ndarray, g: ndarray) -> bool:
-    """Whether anybody else may see the memory of `d`, which a rule made of the upstream gradient `g`.
-
-    Not so for all of `g` in another shape or order of axes, when nobody but the sweep holds it any more.  The gradient of W
-    in X Wᵀ is such a view, and to copy it would cost 4 % of a small network's step.
-    """
-    if d is g or d.base is None:
-        return d is g
-    all_of_g = (d.base is g or d.base is g.base) and d.size == g.size and d.flags.writeable
-    return not all_of_g or _holders(d, g) > (ALONE if d.base is g else ALONE_WITH_BASE)
-
-
-def _holders(d: ndarray, g: ndarray) -> int:
-    return sys.getrefcount(g) + sys.getrefcount(d.base)
-
-
-def _holders_when_alone(g: ndarray) -> int:
-    """The count on this interpreter when only the sweep holds `g`; the inner function stands for lent()."""
-    return (lambda d, g: _holders(d, g))(g[:], g)
+def nodes_between(root: Node, wanted: Collection[Node]) -> set[Node]:
+    """Find the computed nodes that a pass from `root` to the nodes in `wanted` visits: those with a path to one of them."""
+    reachable, unseen = set(), [root]
+    while unseen:
+        node = unseen.pop()
+        if node not in reachable and node.op is not None:
+            if node.saved.__class__ is Pass and {node} != set(wanted):  # what lies behind it is unknown
+                raise already_freed(node.op, node.saved)
+            reachable.add(node)
+            unseen += filter(None, node.parents)
+    path = set()
+    for node in sorted(reachable, key=lambda node: node.age, reverse=True):  # operands before results
+        if any(parent in path or parent in wanted for parent in node.parents):
+            path.add(node)
+    return path
 
 
-ALONE = _holders_when_alone(np.empty(1))
-ALONE_WITH_BASE = _holders_when_alone(np.empty(1)[:])
+def fitted(d, node: Node, position: int, shape: tuple[int, ...]):
+    """Sum what the rule for operand `position` of `node` returned to the operand's shape; TypeError if it is no gradient."""
+    where = f"{node.op.name}: its rule for {node.op.operands[position]} returned"
+    expected = f"A rule returns the gradient of its operand, here of shape {shape}."
+    if not hasattr(d, "shape") or not hasattr(d, "dtype"):
+        what = "None: is a `return` missing?" if d is None else f"{type(d).__name__} {d!r:.60}."
+        if isinstance(d, tuple):
+            what = f"a tuple of {len(d)}: each operand has a rule of its own."
+        raise TypeError(f"{where} {what} {expected}")
+    if d.dtype.kind != "f":
+        raise TypeError(f"{where} numbers of dtype {d.dtype}. {expected} Its numbers are floating-point.")
+    return d if d.shape == shape else unbroadcast(d, shape, where)
 
 
-def lift_saved(node: Node, lift: Callable) -> list:
+def lifted(node: Node, lift: Callable) -> list | Pass:
     """The values that `node` saved, as tensors where they are its result or operands with a node of their own."""
+    if node.saved.__class__ is Pass:
+        return node.saved
     sources = {i: parent for i, parent in enumerate(node.parents) if parent is not None} | {RESULT: node}
     pairs = zip(node.op.origins, node.saved, strict=True)
     return [lift(sources[origin], value) if origin in sources else value for origin, value in pairs]
 
 
-def unbroadcast(g, shape: tuple[int, ...], name: str = "unbroadcast"):
+def already_freed(op: Operation, by: Pass) -> RuntimeError:
+    """The error of a backward pass through a node that an earlier one has freed."""
+    if by.failure:
+        return RuntimeError(
+            f"backward: an earlier backward pass was stopped by {by.failure}, and had freed the values that {op.name} had saved. "
+            "It changed no gradient. Compute the result again."
+        )
+    return RuntimeError(
+        f"backward: the graph was already used, and the values that {op.name} had saved are freed. "
+        "Pass retain_graph=True to the earlier backward() if you need two; otherwise compute the result again."
+    )
+
+
+def unbroadcast(g, shape: tuple[int, ...], where: str = "unbroadcast: its rule returned"):
     """Sum `g` over the axes along which an operand of this `shape` was stretched (section 4.1).
 
     >>> unbroadcast(np.ones((4, 3, 5)), (3, 1))
@@ -287,9 +226,35 @@ def unbroadcast(g, shape: tuple[int, ...], name: str = "unbroadcast"):
     sizes = (1,) * lead + shape
     if lead < 0 or any(n not in (1, m) for n, m in zip(sizes, g.shape, strict=True)):
         raise ValueError(
-            f"{name}: its rule returned a gradient of shape {g.shape} for an operand of shape {shape}. "
-            "A rule returns the operand's shape, or the one that broadcasting gave it."
+            f"{where} a gradient of shape {g.shape} for an operand of shape {shape}. "
+            "It must have the operand's shape, or the one that broadcasting gave it."
         )
     axes = tuple(i for i, (n, m) in enumerate(zip(sizes, g.shape, strict=True)) if i < lead or n != m)
     total = np.add.reduce(g, axis=axes, keepdims=not lead)
     return total if total.shape == shape else total.reshape(shape)
+
+
+# ---------------------------------------------------------------- in a browser
+
+
+def free_iteratively(node: Node) -> None:
+    """Free `node` and what only it holds, one after another: what Node.__del__ is in a browser.
+
+    Otherwise a chain is freed by each node from inside the one before it.  Python limits how deep this goes, but it
+    overestimates a browser's stack, and 3,000 nodes would end the whole runtime.
+    """
+    being_freed.append(node.parents)
+    node.parents = ()
+    if len(being_freed) == 1:  # nodes freed inside the loop only add to the list
+        try:
+            i = 0
+            while i < len(being_freed):
+                being_freed[i] = None
+                i += 1
+        finally:
+            being_freed.clear()
+
+
+being_freed: list[tuple | None] = []
+if sys.platform == "emscripten":
+    Node.__del__ = free_iteratively

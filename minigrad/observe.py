@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator
+from threading import RLock
 from typing import NamedTuple
 
 import numpy as np
 
-from .graph import Node, Observer, Operation, observing
+from .context import Block, Observer
+from .graph import Node, Operation
 from .interop import values
 
 
@@ -21,8 +22,7 @@ class Traced(NamedTuple):
     names: tuple[str | None, ...]
 
 
-@contextmanager
-def trace() -> Iterator[None]:
+class trace(Block):
     """Let the graph keep every result, every constant and every name, for pictures of it (`minigrad.draw`).
 
     >>> import minigrad as mg
@@ -32,8 +32,9 @@ def trace() -> Iterator[None]:
     >>> y.node.traced.operands, y.node.traced.names
     ((2, np.float64(3.0)), (None, 'x'))
     """
-    with observing(_Tracer()):
-        yield
+
+    def __init__(self) -> None:
+        self.observer = _Tracer()
 
 
 class _Tracer(Observer):
@@ -43,12 +44,11 @@ class _Tracer(Observer):
             result.node.traced = Traced(result.value, tuple(map(values, operands)), names)
 
 
-@contextmanager
-def debug() -> Iterator[None]:
-    """Stop at the first operation whose forward or backward makes a NaN or an infinity of finite numbers.
+class debug(Block):
+    """Stop at the first operation whose forward or backward pass makes a NaN or an infinity from finite numbers.
 
-    FloatingPointError names the operation and the place.  Inside the block, arrays that a graph still needs refuse to be
-    written into: NumPy's ValueError ("read-only") then points at the line that would have spoiled a gradient.
+    FloatingPointError names the operation and the place.  Inside the block, arrays that a graph still needs are read-only,
+    index arrays included: NumPy's ValueError ("read-only") then points at the line that would have spoiled a gradient.
 
     >>> import minigrad as mg
     >>> x = mg.Tensor([1.0, 0.0], requires_grad=True)
@@ -58,18 +58,20 @@ def debug() -> Iterator[None]:
     ...
     FloatingPointError: tensor_log: forward made -inf at index (1,) of finite operands: x = 0.0 there.
     """
-    watcher = _Watcher()
-    try:
-        with observing(watcher):
-            yield
-    finally:
-        watcher.thaw_all()
+
+    def __init__(self) -> None:
+        self.observer = _Watcher()
+
+    def __exit__(self, *error) -> None:
+        super().__exit__(*error)
+        self.observer.thaw_all()
+
+    def fresh(self) -> debug:
+        return debug()
 
 
 class _Watcher(Observer):
     def __init__(self) -> None:
-        self.frozen: dict[int, _Frozen] = {}  # by the id of the array
-        self.idle: set[_Frozen] = set()  # needed by no node any more, but views of an array that is
         self.needed: dict[int, tuple] = {}  # id of a node -> (a weak reference that thaws, what it froze)
 
     # ---------------------------------------------------------------- numbers
@@ -101,39 +103,32 @@ class _Watcher(Observer):
     # ---------------------------------------------------------------- writes
 
     def freeze(self, node: Node) -> None:
-        needed = []
-        for array in node.saved:
-            while isinstance(array, np.ndarray):  # a view can be written through its base, too
-                frozen = self.frozen.setdefault(id(array), _Frozen(array))
-                frozen.count += 1
-                needed.append(frozen)
-                array = array.base
-        for frozen in needed:
-            frozen.array.flags.writeable = False
-        key = id(node)
-        self.needed[key] = weakref.ref(node, lambda _: self.thaw(key)), needed
+        with _lock:
+            needed = [_freeze(array) for value in node.saved for array in _arrays(value)]
+            key = id(node)
+            self.needed[key] = weakref.ref(node, lambda _: self.thaw(key)), needed
 
     def freed(self, node: Node) -> None:
         self.thaw(id(node))
 
     def thaw(self, key: int) -> None:
-        _, needed = self.needed.pop(key, (None, ()))
-        for frozen in needed:
-            frozen.count -= 1
-        self.idle |= {frozen for frozen in needed if not frozen.count}
-        for frozen in sorted(self.idle, key=lambda frozen: frozen.depth):  # a base before its views
-            if frozen.count or frozen.thaw():
-                self.idle.remove(frozen)
-            if not frozen.count and frozen not in self.idle:
-                del self.frozen[id(frozen.array)]
+        with _lock:
+            _, needed = self.needed.pop(key, (None, ()))
+            _thaw(needed)
 
     def thaw_all(self) -> None:
         for key in list(self.needed):
             self.thaw(key)
 
 
+# Read-only arrays are known to all debug() blocks of all threads, since two of them may need the same array.
+_lock = RLock()
+_frozen: dict[int, _Frozen] = {}  # by the id of the array
+_idle: set[_Frozen] = set()  # needed by no node any more, but views of an array that is
+
+
 class _Frozen:
-    """An array that must not be written into, and how many nodes say so."""
+    """An array that must not be written into, and how many nodes need it."""
 
     def __init__(self, array: np.ndarray) -> None:
         self.array = array
@@ -144,12 +139,41 @@ class _Frozen:
             self.depth += 1
 
     def thaw(self) -> bool:
-        """Give it back as it was; False where it is a view of an array that another node still needs."""
+        """Restore the array's flag; False where it is a view of an array that another node still needs."""
         base = self.array.base
         if self.writeable and isinstance(base, np.ndarray) and not base.flags.writeable:
             return False
         self.array.flags.writeable = self.writeable
         return True
+
+
+def _arrays(value) -> Iterator[np.ndarray]:
+    """The arrays in a saved value, which may be an index such as (rows, slice(None)), and all that they are views of."""
+    if isinstance(value, tuple):
+        for item in value:
+            yield from _arrays(item)
+    while isinstance(value, np.ndarray):  # a view can be written through its base, too
+        yield value
+        value = value.base
+
+
+def _freeze(array: np.ndarray) -> _Frozen:
+    frozen = _frozen.setdefault(id(array), _Frozen(array))
+    frozen.count += 1
+    array.flags.writeable = False
+    return frozen
+
+
+def _thaw(needed: Collection[_Frozen]) -> None:
+    """Make arrays writeable that no node needs any more."""
+    for frozen in needed:
+        frozen.count -= 1
+    _idle.update(frozen for frozen in needed if not frozen.count)
+    for frozen in sorted(_idle, key=lambda frozen: frozen.depth):  # a base before its views
+        if frozen.count or frozen.thaw():
+            _idle.remove(frozen)
+        if not frozen.count and frozen not in _idle:
+            del _frozen[id(frozen.array)]
 
 
 def _first_bad(array) -> tuple[tuple[int, ...], float]:

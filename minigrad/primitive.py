@@ -2,23 +2,32 @@
 
 `apply` says what happens when an operation meets tensors; `primitive` is the decorator for operations with a fixed number
 of operands.  It does what `apply` does, but writes it out for the operation's own parameters, the way `dataclasses`
-writes an `__init__`: without loops and *args, an operation costs 0.6 µs less.
+writes an `__init__`: without loops and *args, an operation costs 0.6 µs less.  Tracebacks, profilers and debuggers show
+what was written, under the operation's name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import inspect
+import linecache
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from functools import update_wrapper
 from types import FunctionType
+from typing import TypeVar
 
 import numpy as np
 
-from . import graph
+from .context import active_blocks, observers, records
 from .graph import Node, Operation, next_age
 
-# What an operation takes as it is.  Not np.asarray(2.0), which is a float64 and would turn float32 into it: Python's
-# own numbers take the dtype of what they meet (NumPy's NEP 50).
-RAW = frozenset({float, int, bool, np.ndarray} | {t for t in np.sctypeDict.values() if np.dtype(t).kind in "biuf"})
+F = TypeVar("F", bound=Callable)
+
+NUMBERS = frozenset(t for t in np.sctypeDict.values() if np.dtype(t).kind in "biuf")
+FLOATS = frozenset(t for t in NUMBERS if np.dtype(t).kind == "f")
+# What an operation takes as it is.  Not np.asarray(2.0), which is a float64 and would turn float32 into it: Python's own
+# numbers take the dtype of what they meet (NumPy's NEP 50).
+RAW = NUMBERS | {np.ndarray, float, int, bool}
 
 
 def primitive(*rules: Callable, **named_rules: Callable) -> Callable:
@@ -41,33 +50,53 @@ def primitive(*rules: Callable, **named_rules: Callable) -> Callable:
     minigrad.gradcheck.GradcheckError: cube: ...
     """
 
-    def decorate(forward: Callable) -> Callable:
-        code = forward.__code__
-        names = code.co_varnames[: code.co_argcount]
+    def decorate(forward: F) -> F:
+        parameters = parameters_of(forward)
+        names = tuple(parameters)
         if len(rules) > len(names):
             raise TypeError(f"{forward.__name__}: {len(rules)} rules for {list(names)}. Give at most one for each.")
         op = operation(forward.__name__, names, dict(zip(names, rules, strict=False)) | named_rules)
 
         def first_call(*args, **kwargs):
             namespace.update(SHARED)
-            exec(wrapper_text(names, op), namespace, written := {})
-            wrapper.__code__, wrapper.__defaults__ = written["wrapper"].__code__, forward.__defaults__
+            text, file = wrapper_text(parameters, op), f"<minigrad primitive {op.name}>"
+            linecache.cache[file] = len(text), None, text.splitlines(True), file  # for tracebacks and debuggers
+            exec(compile(text, file, "exec"), namespace, written := {})
+            wrapper.__code__ = written["wrapper"].__code__.replace(co_name=op.name, co_qualname=op.name)
             return wrapper(*args, **kwargs)
 
         namespace = {"_forward": forward, "_op": op, "_first_call": first_call}
-        wrapper = FunctionType(_unwritten.__code__, namespace)
-        return update_wrapper(wrapper, forward)
+        wrapper = FunctionType(_unwritten.__code__.replace(co_name=op.name), namespace)
+        wrapper.__defaults__, wrapper.__kwdefaults__ = forward.__defaults__, forward.__kwdefaults__
+        return update_wrapper(wrapper, forward)  # type: ignore[return-value]
 
     return decorate
 
 
+def parameters_of(forward: Callable) -> Mapping[str, inspect.Parameter]:
+    """The parameters of a forward function by name; TypeError for what has no fixed number of them."""
+    if not isinstance(forward, FunctionType):
+        raise TypeError(
+            f"primitive: {forward!r} is a {type(forward).__name__}, whose parameters have no names that rules could use. "
+            "Decorate a function: def sine(x): return np.sin(x)."
+        )
+    parameters = inspect.signature(forward).parameters
+    open_ended = [str(p) for p in parameters.values() if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    if open_ended:
+        raise TypeError(
+            f"primitive: {forward.__name__} takes {', '.join(open_ended)}; an operation has a fixed number of parameters. "
+            "Name each of them."
+        )
+    return parameters
+
+
 def _unwritten(*args, **kwargs):
-    """What every wrapper is until its first call: to write all of them at once would cost `import` 5 ms."""
+    """Write the wrapper at its first call: to write all of them at once would cost `import` 5 ms."""
     return _first_call(*args, **kwargs)  # noqa: F821
 
 
 def apply(op: Operation, forward: Callable, operands: Sequence):
-    """`forward`, applied to a list of operands: an array if all are arrays, else a tensor that remembers how it came."""
+    """Apply `forward` to a list of operands: an array if all are arrays, else a tensor that remembers how it was made."""
     Tensor = SHARED["_Tensor"]
     values = [x.value if isinstance(x, Tensor) else as_operand(x, op.name) for x in operands]
     nodes = tuple(x.node if isinstance(x, Tensor) else None for x in operands)
@@ -78,16 +107,22 @@ def apply(op: Operation, forward: Callable, operands: Sequence):
     if not any(isinstance(x, Tensor) for x in operands):
         return y
     t = Tensor(y)
-    if graph.recording and any(node is not None for node in nodes):
+    blocks = active_blocks()
+    if any(node is not None for node in nodes) and is_differentiable(y, op) and records(blocks):
         t.node = node = Node()
         node.op, node.parents, node.saved, node.age, node.shape = op, nodes, (), next_age(), y.shape
-    for observer in graph.observers:
+    for observer in observers(blocks):
         observer.computed(op, tuple(operands), t)
     return t
 
 
 def operation(name: str, parameters: tuple[str, ...], rules: dict[str, Callable]) -> Operation:
-    """The operation with these rules, by operand; an error if they differ in what they need, or nobody has it."""
+    """Make the operation with these rules, by operand; TypeError if the rules need different or unknown things."""
+    for operand, rule in rules.items():
+        if not isinstance(rule, FunctionType):
+            raise TypeError(
+                f"{name}: its rule for {operand} is {rule!r}, which names no parameters. Write lambda g, {operand}: ..."
+            )
     needs = {rule.__code__.co_varnames[1 : rule.__code__.co_argcount] for rule in rules.values()}
     if len(needs) != 1:
         raise TypeError(
@@ -98,8 +133,8 @@ def operation(name: str, parameters: tuple[str, ...], rules: dict[str, Callable]
     unknown = [x for x in needs if x not in known] + [x for x in operands if x not in parameters]
     if unknown:
         raise TypeError(
-            f"{name}: its rules speak of {unknown}, but {name} has {list(parameters)}; `y` is its result, "
-            "and for no more than the shape or the dtype of operand x say x_shape or x_dtype."
+            f"{name}: its rules take {unknown}, which are not parameters of {name} ({list(parameters)}). Besides these, a "
+            "rule can take `y`, the result, and x_shape or x_dtype, the shape or the dtype of operand x."
         )
     return Operation(name, operands, needs, tuple(rules.values()), parameters)
 
@@ -121,33 +156,40 @@ REFUSE_TENSOR = """
     if isinstance({x}, _Tensor):
         raise _constant_only("{x}", _op)"""
 
+REFUSE_UNKNOWN = """
+    if _unknown:
+        raise _unknown_parameters(_unknown, _op, _forward)"""
+
 WRAPPER = """
 def wrapper({signature}):
-    _plain = True{unpack}{refuse_tensors}
+    _plain = True{refuse_unknown}{unpack}{refuse_tensors}
     try:
         _y = _forward({arguments})
     except _ERRORS as _error:
         raise _explained(_error, _op, ({values})) from _error
     if _plain:
         return _y{refuse_complex}
+    _floats = _y.dtype.kind == "f" if type(_y) is _ndarray else type(_y) in _FLOATS or _is_differentiable(_y, _op)
+    _blocks = _active_blocks()
     _node = None
-    if _graph.recording and ({recorded}):
+    if ({recorded}) and (_floats or _is_differentiable(_y, _op)) and (not _blocks or _records(_blocks)):
         _node = _Node()
         _node.op, _node.parents, _node.saved = _op, ({nodes}), ({saved})
         _node.age, _node.shape = _next_age(), _y.shape
     _t = _new(_Tensor)
     _t.value, _t.node = _y, _node
-    if _graph.observers:
-        for _observer in _graph.observers:
+    if _blocks:
+        for _observer in _observers(_blocks):
             _observer.computed(_op, ({operands}), _t)
     return _t
 """
 
 
-def wrapper_text(parameters: tuple[str, ...], op: Operation) -> str:
+def wrapper_text(parameters: Mapping[str, inspect.Parameter], op: Operation) -> str:
     """The wrapper of a function with these parameters, as Python source.
 
-    >>> print(wrapper_text(("x",), operation("tensor_exp", ("x",), {"x": lambda g, y: g * y})))
+    >>> exponential = inspect.signature(lambda x: np.exp(x)).parameters
+    >>> print(wrapper_text(exponential, operation("tensor_exp", ("x",), {"x": lambda g, y: g * y})))
     <BLANKLINE>
     def wrapper(x):
         _plain = True
@@ -165,15 +207,17 @@ def wrapper_text(parameters: tuple[str, ...], op: Operation) -> str:
             return _y
         if _node_x is None and type(x) is _ndarray:
             _as_operand(x, _op.name)
+        _floats = _y.dtype.kind == "f" if type(_y) is _ndarray else type(_y) in _FLOATS or _is_differentiable(_y, _op)
+        _blocks = _active_blocks()
         _node = None
-        if _graph.recording and (_node_x is not None):
+        if (_node_x is not None) and (_floats or _is_differentiable(_y, _op)) and (not _blocks or _records(_blocks)):
             _node = _Node()
             _node.op, _node.parents, _node.saved = _op, (_node_x, ), (_y, )
             _node.age, _node.shape = _next_age(), _y.shape
         _t = _new(_Tensor)
         _t.value, _t.node = _y, _node
-        if _graph.observers:
-            for _observer in _graph.observers:
+        if _blocks:
+            for _observer in _observers(_blocks):
                 _observer.computed(_op, (x, ), _t)
         return _t
     <BLANKLINE>
@@ -183,16 +227,26 @@ def wrapper_text(parameters: tuple[str, ...], op: Operation) -> str:
         return "".join(template.format(x=x) for x in names)
 
     def saved(need: str) -> str:
-        if need in parameters:
-            return f"_value_{need}" if need in op.operands else need
+        if need in op.operands:
+            return f"_value_{need}"
+        if need in parameters:  # a list might be changed before the backward pass
+            return f"_copied({need}) if type({need}) in _CONTAINERS else {need}"
         operand, _, attribute = need.rpartition("_")
         return f"_value_{operand}.{attribute}" if operand else "_y"
 
+    def argument(p: inspect.Parameter) -> str:
+        value = f"_value_{p.name}" if p.name in op.operands else p.name
+        return f"{p.name}={value}" if p.kind is p.KEYWORD_ONLY else value
+
+    reduces = (
+        "axis" in parameters
+    )  # where newcomers from PyTorch say dim; elsewhere **_unknown would cost 25 ns for nothing
     return WRAPPER.format(
-        signature=", ".join(parameters),
+        signature=signature_text(parameters) + (", **_unknown" if reduces else ""),
+        refuse_unknown=REFUSE_UNKNOWN if reduces else "",
         unpack=row(UNPACK, op.operands),
         refuse_tensors=row(REFUSE_TENSOR, [x for x in parameters if x not in op.operands]),
-        arguments=", ".join(f"_value_{x}" if x in op.operands else x for x in parameters),
+        arguments=", ".join(map(argument, parameters.values())),
         values=row("_value_{x}, ", op.operands),
         refuse_complex=row(REFUSE_COMPLEX, op.operands),
         recorded=" or ".join(f"_node_{x} is not None" for x in op.operands),
@@ -202,6 +256,30 @@ def wrapper_text(parameters: tuple[str, ...], op: Operation) -> str:
     )
 
 
+def signature_text(parameters: Mapping[str, inspect.Parameter]) -> str:
+    """The names of parameters as in a `def`, without defaults and annotations: "x, /, axis, *, keepdims"."""
+    bare = [p.replace(default=p.empty, annotation=p.empty) for p in parameters.values()]
+    return str(inspect.Signature(bare))[1:-1]
+
+
+def is_differentiable(y, op: Operation) -> bool:
+    """Whether what a forward function returned can have a gradient: floats can; integers and booleans cannot.
+
+    TypeError for what is not an array of real numbers.
+    """
+    if not hasattr(y, "shape") or not hasattr(y, "dtype"):
+        what = "None: is a `return` missing?" if y is None else f"{type(y).__name__} {y!r:.60}."
+        raise TypeError(
+            f"{op.name}: its forward function returned {what} It returns an array, or a number of NumPy's: "
+            "np.sin(x), not math.sin(x)."
+        )
+    if y.dtype.kind not in "biuf":
+        raise TypeError(
+            f"{op.name}: its result has dtype {y.dtype}; tensors hold real numbers. Return floats or integers."
+        )
+    return y.dtype.kind == "f"
+
+
 def other(x, name: str, plain: bool) -> tuple:
     """The value and the node of what is neither Tensor nor number, and whether all operands are `plain` so far."""
     return (x.value, x.node, False) if isinstance(x, SHARED["_Tensor"]) else (as_operand(x, name), None, plain)
@@ -209,11 +287,9 @@ def other(x, name: str, plain: bool) -> tuple:
 
 def as_operand(x, name: str) -> np.ndarray:
     """`x` as an array of numbers, for what is neither tensor nor number; TypeError for what is no such thing."""
-    if isinstance(x, (list, tuple)) and any(isinstance(item, SHARED["_Tensor"]) for item in x):
-        raise TypeError(f"{name}: a list of tensors would lose their gradients. Join them first: tensor_stack.")
     try:
         array = np.asarray(x)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise TypeError(f"{name}: {type(x).__name__} cannot be made an array: {error}") from error
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name}: {x!r} is not real numbers. Give a tensor, an array, a number or a list of numbers.")
@@ -239,12 +315,30 @@ def explained(error: Exception, op: Operation, values: Sequence) -> Exception:
     kind = next(kind for kind in (ValueError, TypeError, IndexError, AttributeError) if isinstance(error, kind))
     came = ", ".join(f"{name} of shape {np.shape(x)}" for name, x in zip(op.operands, values, strict=True))
     if isinstance(error, AttributeError) and any(type(x) in (int, float, bool) for x in values):
-        return TypeError(f"{op.name}: {came}: a number where an array is needed. Wrap it: Tensor(...).")
+        advice = "To scale by a number use *." if op.name == "matmul_tensor" else "Wrap it: Tensor(...)."
+        return TypeError(f"{op.name}: {came}: a number where an array is needed. {advice}")
     advice = " Counted from the last axis, sizes must be equal or 1." if "broadcast" in str(error) else ""
     return kind(f"{op.name}: {came}: {error}{advice}")
 
 
+def copied(constant: list | tuple) -> list | tuple:
+    """A constant that a rule needs, such as an index: lists in it are copied, since they may be changed meanwhile."""
+    if isinstance(constant, list):
+        return deepcopy(constant)
+    return tuple(copied(x) if type(x) in (list, tuple) else x for x in constant)
+
+
+def unknown_parameters(unknown: Mapping, op: Operation, forward: Callable) -> TypeError:
+    """The error for keyword arguments that an operation does not have."""
+    names = ", ".join(inspect.signature(forward).parameters)
+    hint = " PyTorch's dim is called axis here." if "dim" in unknown else ""
+    return TypeError(f"{op.name}: {', '.join(unknown)}: no such parameter; it takes {names}.{hint}")
+
+
 # What the wrappers see.  tensor.py adds _Tensor, so that this file and the operations need not import it.
-SHARED = {"_graph": graph, "_Node": Node, "_next_age": next_age, "_new": object.__new__, "_ndarray": np.ndarray}
+SHARED = {"_Node": Node, "_next_age": next_age, "_new": object.__new__, "_ndarray": np.ndarray}
+SHARED |= {"_active_blocks": active_blocks, "_records": records, "_observers": observers}
 SHARED |= {"_RAW": RAW, "_other": other, "_as_operand": as_operand, "_constant_only": constant_only}
+SHARED |= {"_FLOATS": FLOATS, "_is_differentiable": is_differentiable}
+SHARED |= {"_CONTAINERS": frozenset({list, tuple}), "_copied": copied, "_unknown_parameters": unknown_parameters}
 SHARED |= {"_explained": explained, "_ERRORS": (TypeError, ValueError, IndexError, AttributeError)}

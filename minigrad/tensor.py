@@ -15,7 +15,8 @@ import numpy as np
 from . import functions as f
 from . import interop, primitive
 from . import operations as op
-from .graph import new_leaf, sweep
+from .context import active_blocks, records
+from .graph import backward_pass, new_leaf
 
 
 def _reflected(function: Callable) -> Callable:
@@ -49,7 +50,9 @@ class Tensor:
         try:
             value = np.asarray(data, dtype)
         except ValueError as error:
-            raise ValueError(f"Tensor: the data is no rectangular array of numbers: {error}") from error
+            raise ValueError(f"Tensor: the data is not a rectangular array of numbers: {error}") from error
+        except TypeError as error:
+            raise TypeError(f"Tensor: {error}") from error
         if value.dtype.kind not in "biuf":
             raise TypeError(
                 f"Tensor: data of dtype {value.dtype}; tensors hold real numbers. Give floats, integers or booleans."
@@ -120,8 +123,30 @@ class Tensor:
 
     @property
     def requires_grad(self) -> bool:
-        """Whether gradients flow back to or through this tensor."""
+        """Whether gradients flow back to or through this tensor.
+
+        It can be set on a tensor that was not computed: False freezes a parameter, which forgets its gradient; True makes
+        a leaf.  Results computed before keep the graph that they have.  RuntimeError for a computed tensor, TypeError for
+        integers.
+        """
         return self.node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, required: bool) -> None:
+        if self.node is not None and self.node.op is not None:
+            raise RuntimeError(
+                "requires_grad: this tensor was computed, so it has the graph of its operands. Use detach() for a constant."
+            )
+        if not required:
+            self.node = None
+        elif self.node is None:
+            if self.dtype.kind != "f":
+                raise TypeError(
+                    f"requires_grad: a tensor of {self.dtype} can have no gradient. Make one of floats: Tensor(x.data, True)."
+                )
+            self.node = new_leaf(self.shape, self.dtype)
+            if self.name is not None:
+                self.node.name = self.name
 
     @property
     def name(self) -> str | None:
@@ -142,6 +167,20 @@ class Tensor:
     mT = property(
         lambda self: op.tensor_transpose(self, (*range(self.ndim - 2), -1, -2)), doc="The last two axes exchanged."
     )
+
+    def __reduce__(self) -> tuple:
+        """Copy and pickle constants and leaves with their gradient; TypeError for a computed tensor, whose graph stays here.
+
+        A copy of a leaf is a leaf of its own.
+        """
+        if self.node is not None and self.node.op is not None:
+            raise TypeError(
+                f"copy: this tensor was computed by {self.node.op.name}, and its graph cannot be copied or sent to another "
+                "process. Copy its values: x.detach()."
+            )
+        gradient = None if self.node is None else self.node.grad
+        state = getattr(self, "__dict__", None)
+        return _rebuilt, (type(self), np.array(self.value), self.node is not None, self.name, gradient, state)
 
     def __repr__(self) -> str:
         node = self.node
@@ -191,7 +230,7 @@ class Tensor:
         """
         seed = self._seed(gradient, create_graph)
         lift = _with_node if create_graph else None
-        for leaf, g in sweep(self.node, seed, retain=retain_graph or create_graph, lift=lift).items():
+        for leaf, g in backward_pass(self.node, seed, retain=retain_graph or create_graph, lift=lift).items():
             if g.dtype is not leaf.dtype:
                 g = g.astype(leaf.dtype)
             leaf.grad = g if leaf.grad is None else leaf.grad + g
@@ -290,6 +329,12 @@ class Tensor:
     # ---------------------------------------------------------------- NumPy
 
     def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        """Convert to an array; TypeError where a gradient would be lost on the way."""
+        if self.node is not None and records(active_blocks()):
+            raise TypeError(
+                "a tensor that requires a gradient would lose it in an array. Join tensors with tensor_stack or tensor_concat; "
+                "for the values alone use x.numpy() or x.detach()."
+            )
         return np.array(self.value, dtype, copy=copy)
 
     __array_ufunc__ = interop.array_ufunc
@@ -297,11 +342,24 @@ class Tensor:
 
 
 primitive.SHARED["_Tensor"] = Tensor
+for module in (f, op):
+    module.Tensor = Tensor  # typing.get_type_hints looks the name up there
 
 
 def _with_node(node, value) -> Tensor:
     t = object.__new__(Tensor)
     t.node, t.value = node, value
+    return t
+
+
+def _rebuilt(cls: type, value: np.ndarray, requires_grad: bool, name: str | None, gradient, state) -> Tensor:
+    """Make the copy that Tensor.__reduce__ describes."""
+    t = object.__new__(cls)
+    Tensor.__init__(t, value, requires_grad, name=name)
+    if gradient is not None:
+        t.node.grad = gradient.copy()
+    if state:
+        t.__dict__.update(state)
     return t
 
 
@@ -318,21 +376,28 @@ def grad(
     >>> grad(dy, x)  # 6x
     array(12.)
     """
-    single = isinstance(xs, Tensor)
-    wanted = [x.node for x in ([xs] if single else xs)]
-    if None in wanted:
-        raise ValueError(
-            "grad: one of xs requires no gradient, so nothing was recorded for it. Make it with requires_grad=True."
-        )
     if not isinstance(y, Tensor):
         raise TypeError(
-            f"grad: y is no tensor but {type(y).__name__}. "
-            "A gradient that is to be differentiated again must be made with create_graph=True."
+            f"grad: y is {type(y).__name__}, not a tensor. "
+            + (
+                "grad takes the result and not the function: grad(f(x), x)."
+                if callable(y)
+                else "To differentiate a gradient again, compute it with create_graph=True."
+            )
         )
+    single = isinstance(xs, Tensor)
+    listed = [xs] if single else list(xs) if isinstance(xs, (list, tuple)) else [None]
+    if not all(isinstance(x, Tensor) and x.node is not None for x in listed):
+        what = next((x for x in listed if not (isinstance(x, Tensor) and x.node is not None)), xs)
+        raise (ValueError if isinstance(what, Tensor) else TypeError)(
+            f"grad: xs holds {type(xs if what is None else what).__name__} that requires no gradient, so nothing was recorded "
+            "for it. Give a tensor made with requires_grad=True or a list of them."
+        )
+    wanted = [x.node for x in listed]
     seed = y._seed(gradient, create_graph, "grad")
-    found = sweep(y.node, seed, wanted, retain_graph or create_graph, _with_node if create_graph else None)
+    found = backward_pass(y.node, seed, wanted, retain_graph or create_graph, _with_node if create_graph else None)
     gradients, given = [], set()
-    for x in [xs] if single else xs:
+    for x in listed:
         g = found.get(x.node)
         g = np.zeros(x.shape) if g is None else g.copy() if x.node in given else g  # asked for twice, given twice
         given.add(x.node)

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from minigrad.graph import Observer, observing
+from minigrad.context import Observer, observing
 
 
 class Rules(Observer):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad import graph
+from minigrad import context
 
 
 def leaf(data, **kwargs) -> mg.Tensor:
@@ -24,7 +24,7 @@ def writeable(*arrays) -> list[bool]:
 def observers_are_gone_afterwards():
     """Whatever a test does, the engine is as fast and as silent afterwards as before."""
     yield
-    assert graph.observers == ()
+    assert context.active_blocks() == ()
 
 
 # ---------------------------------------------------------------- trace

@@ -12,8 +12,8 @@ import pytest
 
 import minigrad as mg
 from minigrad import draw
+from minigrad.context import Observer, observing
 from minigrad.draw import layers, layout
-from minigrad.graph import Observer, observing
 
 
 def leaf(value, name=None):

@@ -155,7 +155,7 @@ ERRORS = {
         "transposed:",
         "(3, 2)",
         "(2, 3)",
-        "A rule returns",
+        "It must have the operand's shape",
     ),
 }
 

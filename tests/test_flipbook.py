@@ -19,10 +19,11 @@ from test_draw import GRAPHS, document, leaf, mlp, random_pool
 
 import minigrad as mg
 from minigrad import draw
+from minigrad.context import Observer, observing
 from minigrad.draw import numbers, rules, share
 from minigrad.draw.flipbook import plain
 from minigrad.draw.text import name_html
-from minigrad.graph import Observer, observing, sweep
+from minigrad.graph import backward_pass
 
 explore_module = importlib.import_module("minigrad.draw.explore")
 matplotlib.use("Agg")
@@ -99,7 +100,7 @@ def test_every_contribution_is_told_on_the_page_of_its_node(tensor):
 
     captions = [c for c in draw.flipbook(tensor).captions if " at " in c]
     with observing(Listener()) as listener:
-        sweep(tensor.node, np.ones(tensor.shape)[()], retain=True)
+        backward_pass(tensor.node, np.ones(tensor.shape)[()], retain=True)
     visits = list(dict.fromkeys(node for node, _, _ in listener.told))
     assert len(captions) == len(visits)
     for caption, node in zip(captions, visits, strict=True):

@@ -243,7 +243,7 @@ def test_options_without_a_rule_are_errors(call):
 
 
 def test_asarray():
-    x = Tensor([1.0, 2.0], requires_grad=True)
+    x = Tensor([1.0, 2.0])
     assert np.shares_memory(np.asarray(x), x.data) and type(np.asarray(x)) is np.ndarray
     assert not np.shares_memory(np.array(x), x.data)
     assert np.asarray(x, np.float32).dtype == np.float32

@@ -13,7 +13,7 @@ import pytest
 from engine_tools import no_collector, reachable
 
 import minigrad as mg
-from minigrad import graph
+from minigrad import context
 from minigrad.graph import Node
 
 
@@ -55,7 +55,7 @@ def test_the_graph_of_a_tensor_does_not_hold_later_results():
 def test_values_are_freed_on_the_way_back():
     """When a rule runs, the values of all nodes already visited are gone: memory shrinks as the sweep proceeds."""
 
-    class Alive(graph.Observer):
+    class Alive(context.Observer):
         def __init__(self):
             self.values, self.seen = [], []
 
@@ -66,7 +66,7 @@ def test_values_are_freed_on_the_way_back():
             self.seen.append(sum(value() is not None for value in self.values))
 
     watcher = Alive()
-    with graph.observing(watcher):
+    with context.observing(watcher):
         y = leaf(np.ones(5))
         for _ in range(10):
             y = y.tanh()

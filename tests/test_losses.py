@@ -167,13 +167,13 @@ def test_labels_of_every_kind(name, kind, dtype):
         y = y.astype(float)
     seen = []
 
-    class Watch(mg.graph.Observer):
+    class Watch(mg.context.Observer):
         def contributed(self, node, position, g, contribution):
             seen.append(contribution.dtype)
 
     x = Tensor(p, requires_grad=True)
     result = loss_of(name)(kind, x)
-    with mg.graph.observing(Watch()):
+    with mg.context.observing(Watch()):
         result.backward()
     np.testing.assert_allclose(result.item(), np.mean(FORMS[name][2](y, p.astype(float))), rtol=1e-5)
     np.testing.assert_allclose(x.grad, FORMS[name][3](y, p.astype(float)) / result_size(name), rtol=1e-4, atol=1e-6)

@@ -7,7 +7,7 @@ import pytest
 from primitive_rows import CASES, ROWS
 
 import minigrad as mg
-from minigrad import functions, fused, graph, operations
+from minigrad import context, functions, fused, graph, operations
 
 FLOATS = {"float32": np.float32, "float64": np.float64}
 TOLERANCE = {np.float32: 2e-5, np.float64: 1e-11}
@@ -193,14 +193,14 @@ def test_dtype_is_kept_on_the_way_back(case, dtype=np.float32):
     """A gradient that is float64 between two float32 tensors: slow, and unseen, since leaves convert what they get."""
     seen = []
 
-    class Watch(graph.Observer):
+    class Watch(context.Observer):
         def contributed(self, node, position, g, contribution):
             seen.append((g.dtype, contribution.dtype))
 
     leaves = case.tensors(dtype)
     inner = [mg.tensor_copy(x) for x in leaves]
     y = case.apply(*inner)
-    with graph.observing(Watch()):
+    with context.observing(Watch()):
         found = mg.grad(y, inner, gradient=case.upstream(dtype))
     assert seen and set(seen) == {(case.result_dtype(dtype), np.dtype(dtype))}
     for g, x in zip(found, inner, strict=True):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad import graph
-from minigrad.graph import Observer, Operation
+from minigrad.context import Observer, observing
+from minigrad.graph import Operation
 from minigrad.primitive import apply
 
 
@@ -114,7 +114,7 @@ def test_parameters_may_have_any_name(name):
         def computed(self, op, given, result):
             operands.extend(given)
 
-    with graph.observing(Seen()):
+    with observing(Seen()):
         namespace["halved"](x, k)
     assert operands[0] is x and operands[1] is k
 
@@ -280,7 +280,7 @@ def test_apply_tells_observers():
             told.append((op.name, operands, result))
 
     a, b = leaf([1.0]), np.array([2.0])
-    with graph.observing(Seen()):
+    with observing(Seen()):
         y = joined([a, b])
     ((name, operands, result),) = told
     assert name == "joined" and operands[0] is a and operands[1] is b and result is y

@@ -8,7 +8,7 @@ from itertools import chain, count
 
 import numpy as np
 
-from ..graph import Node
+from ..graph import Node, Pass
 from ..tensor import Tensor
 from .model import Circle, Square
 from .symbols import WITH_NUMBER, describe, describe_with_number, number_text
@@ -51,7 +51,7 @@ def computed(t: Tensor) -> list[Node]:
         node = stack.pop()
         if node is None or node.op is None or node in found:
             continue
-        if node.saved is None:
+        if isinstance(node.saved, Pass):
             raise RuntimeError(
                 f"draw: the graph was already used by backward(), and {node.op.name} has let go of its operands. "
                 "Draw before backward(), or pass retain_graph=True to it."

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..graph import RESULT, Node, Observer, observing, sweep
+from ..context import Observer, observing
+from ..graph import RESULT, Node, backward_pass
 from ..interop import values
 from ..observe import trace
 from ..tensor import Tensor
@@ -138,7 +139,7 @@ class _Story:
                 f"flipbook: gradient of shape {seed.shape} for a tensor of shape {t.shape}. Give its shape."
             )
         with observing(_Recorder()) as recorder:
-            totals = sweep(t.node, seed if seed.ndim else seed[()], retain=True)
+            totals = backward_pass(t.node, seed if seed.ndim else seed[()], retain=True)
         root = self.position[t.node]
         self.gradients[root] = seed
         name = name_html(self.names[root])
