@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ._typing import Axis, Operand
 from .primitive import primitive
 
 if TYPE_CHECKING:
     from .tensor import Tensor
-
-    Operand = Tensor | np.ndarray | float
-    Axis = int | tuple[int, ...] | None
 
 
 # ---------------------------------------------------------------- element by element

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ._typing import Operand
 from .operations import sigmoid_tensor, tensor_softplus
 from .primitive import primitive
 
 if TYPE_CHECKING:
-    from .functions import Operand
     from .tensor import Tensor
 
 

@@ -6,17 +6,13 @@ must have one shape: a column beside a row would broadcast to a matrix of losses
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
+from ._typing import Operand
 from .functions import tensor_abs, tensor_exp, tensor_log
 from .interop import values
 from .operations import relu_tensor, tensor_mean, tensor_softplus, tensor_sum
 from .tensor import Tensor
-
-if TYPE_CHECKING:
-    from .functions import Operand
 
 __all__ = [
     "binary_cross_entropy",

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ._typing import Axis, Operand
 from .functions import everywhere, kept_shape, tensor_broadcast_to, tensor_log, tensor_where
 from .graph import Operation
 from .primitive import apply, joinable, primitive
 
 if TYPE_CHECKING:
-    from .functions import Axis, Operand
     from .tensor import Tensor
 
 

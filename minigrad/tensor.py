@@ -7,8 +7,11 @@ functions all lead to the primitives of `operations.py` and `functions.py`.
 from __future__ import annotations
 
 import operator
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from opcode import opmap
+from types import FrameType
 
 import numpy as np
 
@@ -25,6 +28,17 @@ def _reflected(function: Callable) -> Callable:
 
 def _compared(comparison: Callable) -> Callable:
     return lambda self, other: comparison(self.value, interop.values(other))
+
+
+LOST = (
+    "a tensor that requires a gradient would lose it in an array. Join tensors with tensor_stack or tensor_concat; "
+    "for the values alone use x.numpy() or x.detach()."
+)
+
+
+def is_assignment(frame: FrameType) -> bool:
+    """Whether the instruction that `frame` is executing is `array[index] = value`."""
+    return frame.f_code.co_code[frame.f_lasti] == opmap["STORE_SUBSCR"]
 
 
 class Tensor:
@@ -201,7 +215,12 @@ class Tensor:
             )
         return self.value.item()
 
-    __float__ = item
+    def __float__(self) -> float:
+        if self.node is not None and is_assignment(
+            sys._getframe(1)
+        ):  # array[0] = tensor asks for a float, not for an array
+            raise TypeError(f"array[...] = tensor: {LOST}")
+        return self.item()
 
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec else repr(self)
@@ -331,10 +350,7 @@ class Tensor:
     def __array__(self, dtype=None, copy=None) -> np.ndarray:
         """Convert to an array; TypeError where a gradient would be lost on the way."""
         if self.node is not None and records(active_blocks()):
-            raise TypeError(
-                "a tensor that requires a gradient would lose it in an array. Join tensors with tensor_stack or tensor_concat; "
-                "for the values alone use x.numpy() or x.detach()."
-            )
+            raise TypeError(LOST)
         return np.array(self.value, dtype, copy=copy)
 
     __array_ufunc__ = interop.array_ufunc

@@ -1,0 +1,13 @@
+"""The types that signatures name: what an operation takes as an operand and as an axis."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias, Union
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+Operand: TypeAlias = Union["Tensor", np.ndarray, float]
+Axis: TypeAlias = int | tuple[int, ...] | None
