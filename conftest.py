@@ -11,7 +11,7 @@ import minigrad
 @pytest.fixture(autouse=True)
 def names_of_examples(request, doctest_namespace):
     names = {"np": np}
-    for module in (minigrad, minigrad.losses, minigrad.layers):
+    for module in (minigrad, minigrad.losses, minigrad.layers, minigrad.optimisers):
         names |= {k: v for k, v in vars(module).items() if not isinstance(v, ModuleType)}
     own = request.node.dtest.globs if hasattr(request.node, "dtest") else ()  # a module's own names come first
     doctest_namespace.update({name: value for name, value in names.items() if name not in own})

@@ -7,10 +7,10 @@
     >>> x.grad, y.grad
     (array(216.), array(108.))
 
-Read it in this order: graph.py, context.py, primitive.py, functions.py, operations.py, tensor.py; then gradcheck.py, layers/, losses.py.
+Read it in this order: graph.py, context.py, primitive.py, functions.py, operations.py, tensor.py; then gradcheck.py, layers/, losses.py, optimisers.py.
 """
 
-from . import fused, layers, losses
+from . import fused, layers, losses, optimisers
 from .context import no_grad
 from .functions import (
     tensor_abs,

@@ -25,7 +25,8 @@ ORDER = [
     {"operations"},
     {"interop"},
     {"tensor"},
-    {"observe", "gradcheck", "layers", "losses", "fused", "data"},
+    {"states", "updates"},
+    {"observe", "gradcheck", "layers", "losses", "optimisers", "fused", "data"},
     {"draw"},
     {"classroom"},
     {"grading"},
@@ -130,9 +131,9 @@ def test_files_can_be_read_at_one_sitting(path):
 
 
 def public() -> dict[str, object]:
-    """What users call: the names of minigrad, of its losses and layers, and the fused primitives."""
+    """What users call: the names of minigrad, of its losses, layers and optimisers, and the fused primitives."""
     found = {}
-    for module in (mg, mg.losses, mg.layers, mg.fused):
+    for module in (mg, mg.losses, mg.layers, mg.optimisers, mg.fused):
         for name, x in vars(module).items():
             ours = getattr(x, "__module__", "").startswith("minigrad" if module is mg else module.__name__)
             if ours and callable(x) and not name.startswith("_"):

@@ -1,10 +1,19 @@
-"""Activation layers (section 6.2): each applies one primitive, element by element."""
+"""Activation layers (section 6.2): each applies one function, element by element, or along an axis in `Softmax`."""
 
 from __future__ import annotations
 
-from ..operations import leaky_relu_tensor, relu_tensor, sigmoid_tensor
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..functions import tensor_exp, tensor_tanh
+from ..interop import values
+from ..operations import leaky_relu_tensor, relu_tensor, sigmoid_tensor, tensor_sum
 from ..tensor import Tensor
 from .base import BaseLayer
+
+if TYPE_CHECKING:
+    from ..functions import Operand
 
 
 class ReLU(BaseLayer):
@@ -44,3 +53,40 @@ class LeakyReLU(BaseLayer):
 
     def extra(self) -> str:
         return f"alpha={self.alpha}"
+
+
+class Tanh(BaseLayer):
+    """Y = tanh(X), element by element; the shape stays.
+
+    >>> Tanh()(Tensor([0.0, 100.0]))
+    Tensor([0., 1.])
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return tensor_tanh(x)
+
+
+class Softmax(BaseLayer):
+    """Y = e^X / Σ e^X along `axis`: probabilities, each row of which sums to 1; the shape stays.
+
+    Train with `losses.cross_entropy` on the logits instead: it needs no softmax before it (section 7.4).
+
+    >>> Softmax()(Tensor([[1000.0, 1000.0], [0.0, np.log(3.0)]]))
+    Tensor([[0.5 , 0.5 ],
+            [0.25, 0.75]])
+    """
+
+    def __init__(self, axis: int = -1) -> None:
+        self.axis = axis
+
+    def forward(self, x: Tensor) -> Tensor:
+        return softmax(x, self.axis)
+
+    def extra(self) -> str:
+        return f"axis={self.axis}"
+
+
+def softmax(x: Operand, axis: int = -1) -> Tensor:
+    """e^X / Σ e^X along `axis`.  The largest element is subtracted first, so that no exponential overflows."""
+    e = tensor_exp(x - np.max(values(x), axis=axis, keepdims=True))
+    return e / tensor_sum(e, axis, keepdims=True)
