@@ -39,8 +39,9 @@ def names_in(state: Mapping, caller: str) -> list:
     if isinstance(state, Mapping):
         return list(state)
     if isinstance(state, (str, bytes, PathLike)):
-        path = state if isinstance(state, str) else getattr(state, "name", state)
-        came, advice = f"the path {path!r}", "It takes the arrays themselves: give np.load(path)."
+        came, advice = f"the path {str(state)!r}", "It takes the arrays themselves: give np.load(path)."
+    elif hasattr(state, "read"):
+        came, advice = "an open file", "It takes the arrays themselves: give np.load(file)."
     elif isinstance(state, np.ndarray):
         came = f"one array of shape {state.shape} and dtype {state.dtype}"
         advice = "It takes arrays by name: save with np.savez(path, **x.state_dict()) and give np.load(path)."
