@@ -21,12 +21,3 @@ def torch_or_skip() -> ModuleType:
         required = "MINIGRAD_CI" in os.environ and Path(sys.prefix).name == ".venv-bench"
         (pytest.fail if required else pytest.skip)("torch is not installed: this is not compared with PyTorch")
     return torch
-
-
-def give(module, layer, **names: str) -> None:
-    """Copy minigrad's parameters into a module of PyTorch, in which they have these names."""
-    torch = torch_or_skip()
-    own = layer.state_dict()
-    with torch.no_grad():
-        for ours, theirs in names.items():
-            module.get_parameter(theirs).copy_(torch.tensor(own[ours.replace("__", ".")]))
