@@ -4,6 +4,7 @@ PORT ?= 8000
 BIN := .venv/bin
 # Slow tests that want the machine for themselves: they watch its processes, its clock, or a browser.
 ALONE := $(addprefix tests/test_,attacks.py sealed.py losses_of_a_run.py mutation.py pages.py reading.py site.py site_nginx.py)
+BESIDE_TORCH := $(addprefix tests/test_,attention.py convolution.py graphs.py losses.py normalisation.py optimisers.py other_libraries.py weighted_losses.py)
 
 help:                   ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 18
@@ -27,7 +28,7 @@ test: lint              ## what a change must pass
 test-slow: .venv/made .venv-bench/made .venv-nbgrader/made  ## the tests that take longer, and those beside PyTorch, JAX and nbgrader
 	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile $(addprefix --ignore=,$(ALONE))
 	$(BIN)/python -m pytest -m slow $(ALONE)
-	.venv-bench/bin/python -m pytest tests/test_losses.py tests/test_graphs.py tests/test_other_libraries.py -k "torch or jax or other_libraries"
+	.venv-bench/bin/python -m pytest $(BESIDE_TORCH) -k "torch or jax or other_libraries"
 
 exercises: .venv/made   ## make the exercises and the executed solutions from solutions/*.md
 	$(BIN)/python -m minigrad.classroom.notebooks solutions exercises
