@@ -136,6 +136,7 @@ def public() -> dict[str, object]:
     for module in (mg, mg.losses, mg.layers, mg.optimisers, mg.fused):
         for name, x in vars(module).items():
             ours = getattr(x, "__module__", "").startswith("minigrad" if module is mg else module.__name__)
+            ours = ours or name in getattr(module, "__all__", ())  # defined in a file below it
             if ours and callable(x) and not name.startswith("_"):
                 found[f"{module.__name__}.{name}"] = x
     return found

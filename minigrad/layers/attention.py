@@ -92,7 +92,7 @@ class Attention(BaseLayer):
     ) -> None:
         rng = np.random.default_rng(rng)
         self.causal = causal
-        self.query, self.key, self.value = (Dense(d_in, d_out, bias, rng, dtype) for _ in range(3))
+        self.query, self.key, self.value = (_named(Dense(d_in, d_out, bias, rng, dtype), letter) for letter in "QKV")
 
     def forward(self, x: Tensor, context: Tensor | None = None, mask: np.ndarray | None = None) -> Tensor:
         context = x if context is None else context
@@ -120,7 +120,9 @@ class MultiHeadAttention(BaseLayer):
             raise ValueError(f"MultiHeadAttention: {heads} heads for {size} features; {heads} must divide {size}.")
         rng = np.random.default_rng(rng)
         self.heads, self.causal = heads, causal
-        self.query, self.key, self.value, self.output = (Dense(size, size, bias, rng, dtype) for _ in range(4))
+        self.query, self.key, self.value, self.output = (
+            _named(Dense(size, size, bias, rng, dtype), letter) for letter in "QKVO"
+        )
 
     def forward(self, x: Tensor, context: Tensor | None = None, mask: np.ndarray | None = None) -> Tensor:
         context = x if context is None else context
@@ -136,6 +138,13 @@ class MultiHeadAttention(BaseLayer):
 
     def extra(self) -> str:
         return f"{self.query.weight.shape[0]}, heads={self.heads}" + (", causal=True" if self.causal else "")
+
+
+def _named(dense: Dense, letter: str) -> Dense:
+    """The layer, with parameters that a picture tells apart: WQ and bQ."""
+    for p in dense.parameters():
+        p.name += letter
+    return dense
 
 
 def _joined(x: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from .base import BaseLayer
 class LayerNorm(BaseLayer):
     """Y = γ (X − μ) / √(σ² + ε) + β, with mean μ and variance σ² of each example alone (Ba, Kiros & Hinton 2016).
 
-    μ and σ² are taken over the last axes, those of `shape`: an int or a tuple.  X (…, *shape) gives Y of the same shape.
+    μ and σ² are taken over the last axes, those of `shape`: an int or a tuple.  Y has the shape of X, which ends in these sizes.
     `weight` γ starts at 1 and `bias` β at 0, both of `shape`.  Training and inference are the same.  ValueError for X of
     another shape.
 
