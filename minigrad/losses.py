@@ -146,7 +146,7 @@ def cross_entropy(
     if y.shape == (n, classes):
         if not np.allclose(np.sum(y, axis=1), 1, atol=1e-3) or np.any(y < 0):
             raise ValueError(
-                "cross_entropy: rows of y_true are no probabilities; each must be at least 0 and sum to 1."
+                "cross_entropy: rows of y_true are not probabilities; each must be at least 0 and sum to 1."
             )
         if ignore_index is not None:
             raise ValueError("cross_entropy: ignore_index is for class numbers. To ignore rows, leave them out.")

@@ -173,6 +173,12 @@ def test_repr():
     assert repr(Attention(4, 3)).startswith("Attention(4, 3)  # 45 parameters")
 
 
+def test_a_picture_tells_the_weights_apart():
+    """Eight leaves called W and b, of which nothing says which is which."""
+    layer = MultiHeadAttention(4, 2, rng=0)
+    assert [p.name for p in layer.parameters()] == ["WQ", "bQ", "WK", "bK", "WV", "bV", "WO", "bO"]
+
+
 # ---------------------------------------------------------------- beside PyTorch
 
 

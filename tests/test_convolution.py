@@ -121,6 +121,8 @@ def test_convolution_starts_as_glorot_says():
             lambda: Conv2d(2, 3, 3)(np.ones((1, 2, 5, 2))),
             r"^Conv2d: the image, \(5, 2\) .* smaller than the kernel, \(3, 3\)",
         ),
+        (lambda: Conv2d(0, 3, 3), "^Conv2d: channels_in = 0; give a whole number, at least 1"),
+        (lambda: Conv2d(2, 3.0, 3), "^Conv2d: channels_out = 3.0"),
         (lambda: Conv2d(2, 3, 0), "^Conv2d: kernel_size = 0; give a whole number, at least 1"),
         (lambda: Conv2d(2, 3, (3, 3, 3)), r"kernel_size = \(3, 3, 3\)"),
         (lambda: Conv2d(2, 3, 3, stride=0), "stride = 0"),

@@ -136,6 +136,24 @@ def test_batch_norm_equals_torch(dtype):
         agree(torch, layer.eval(), module.eval(), draws(*shape, seed=9), SAME, dtype)
 
 
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: LayerNorm(0), "^LayerNorm: shape = 0; give a whole number, at least 1"),
+        (lambda: LayerNorm((3, 2.0)), "^LayerNorm: shape = 2.0"),
+        (lambda: BatchNorm(0), "^BatchNorm: features = 0"),
+        (lambda: BatchNorm(3, momentum=1.1), "^BatchNorm: momentum = 1.1; give a fraction from 0 .* to 1"),
+        (lambda: BatchNorm(3, momentum=-0.1), "^BatchNorm: momentum = -0.1"),
+        (lambda: Embedding(0, 2), "^Embedding: count = 0"),
+        (lambda: Embedding(3, -1), "^Embedding: size = -1"),
+    ],
+)
+def test_sizes_that_make_no_layer(make, message):
+    """NumPy would make an empty array of them, which fails far from here."""
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
 # ---------------------------------------------------------------- softmax and tanh
 
 

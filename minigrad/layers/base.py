@@ -138,6 +138,13 @@ class BaseLayer:
         return "\n".join(lines)
 
 
+def whole(what: str, value: int, least: int = 1) -> int:
+    """`value` as an int; ValueError unless it is a whole number, at least `least`."""
+    if not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"{what} = {value!r}; give a whole number, at least {least}.")
+    return int(value)
+
+
 def _contents(layer: BaseLayer, nested: bool = True) -> Iterator[tuple[str, object]]:
     """The path to, and the value of, every attribute of `layer` and of what it holds; of inner layers too if `nested`.
 

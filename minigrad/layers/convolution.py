@@ -7,7 +7,7 @@ import numpy as np
 from ..functions import tensor_max
 from ..operations import matmul_tensor, tensor_concat, tensor_stack
 from ..tensor import Tensor
-from .base import BaseLayer
+from .base import BaseLayer, whole
 
 
 class Conv2d(BaseLayer):
@@ -35,6 +35,8 @@ class Conv2d(BaseLayer):
         rng=None,
         dtype=np.float64,
     ) -> None:
+        whole("Conv2d: channels_in", channels_in)
+        whole("Conv2d: channels_out", channels_out)
         kernel = pair("Conv2d: kernel_size", kernel_size)
         self.stride, self.padding = pair("Conv2d: stride", stride), pair("Conv2d: padding", padding, least=0)
         bound = np.sqrt(6 / ((channels_in + channels_out) * kernel[0] * kernel[1]))
@@ -113,7 +115,6 @@ def padded(x: Tensor, padding: tuple[int, int]) -> Tensor:
 
 def pair(what: str, value: int | tuple[int, int], least: int = 1) -> tuple[int, int]:
     """One size for both axes, or a size for each; ValueError for anything else."""
-    both = value if isinstance(value, (tuple, list)) else (value, value)
-    if len(both) != 2 or not all(isinstance(v, (int, np.integer)) and v >= least for v in both):
-        raise ValueError(f"{what} = {value!r}; give a whole number, at least {least}, or a pair of them.")
-    return int(both[0]), int(both[1])
+    if isinstance(value, (tuple, list)) and len(value) == 2:
+        return whole(what, value[0], least), whole(what, value[1], least)
+    return whole(what, value, least), whole(what, value, least)

@@ -7,7 +7,7 @@ import numpy as np
 from ..functions import tensor_getitem
 from ..interop import values
 from ..tensor import Tensor
-from .base import BaseLayer
+from .base import BaseLayer, whole
 
 
 class Embedding(BaseLayer):
@@ -26,6 +26,7 @@ class Embedding(BaseLayer):
     """
 
     def __init__(self, count: int, size: int, rng=None, dtype=np.float64) -> None:
+        count, size = whole("Embedding: count", count), whole("Embedding: size", size)
         draws = np.random.default_rng(rng).standard_normal((count, size))
         self.weight = Tensor(draws, requires_grad=True, dtype=dtype, name="W")
 

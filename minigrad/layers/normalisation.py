@@ -10,7 +10,7 @@ from ..functions import tensor_sqrt
 from ..interop import values
 from ..operations import tensor_mean
 from ..tensor import Tensor
-from .base import BaseLayer
+from .base import BaseLayer, whole
 
 
 class LayerNorm(BaseLayer):
@@ -26,7 +26,7 @@ class LayerNorm(BaseLayer):
     """
 
     def __init__(self, shape: int | tuple[int, ...], eps: float = 1e-5, dtype=np.float64) -> None:
-        shape = tuple(np.atleast_1d(shape).tolist())
+        shape = tuple(whole("LayerNorm: shape", n) for n in (shape if isinstance(shape, (tuple, list)) else (shape,)))
         self.eps = float(eps)
         self.weight = Tensor(np.ones(shape), requires_grad=True, dtype=dtype, name="γ")
         self.bias = Tensor(np.zeros(shape), requires_grad=True, dtype=dtype, name="β")
@@ -61,6 +61,11 @@ class BatchNorm(BaseLayer):
     buffers: ClassVar[tuple[str, ...]] = ("running_mean", "running_var")
 
     def __init__(self, features: int, momentum: float = 0.1, eps: float = 1e-5, dtype=np.float64) -> None:
+        if not 0 <= momentum <= 1:
+            raise ValueError(
+                f"BatchNorm: momentum = {momentum}; give a fraction from 0 (never move) to 1 (forget at once)."
+            )
+        whole("BatchNorm: features", features)
         self.momentum, self.eps = float(momentum), float(eps)
         self.weight = Tensor(np.ones(features), requires_grad=True, dtype=dtype, name="γ")
         self.bias = Tensor(np.zeros(features), requires_grad=True, dtype=dtype, name="β")
