@@ -58,7 +58,8 @@ class Tensor:
     """
 
     # value: an array, or a NumPy scalar where there are no axes (ten times cheaper to compute with than a 0-d array).
-    __slots__ = ("_name", "node", "value")
+    # frozen: set where requires_grad was switched off, so that layers still know the tensor as a parameter.
+    __slots__ = ("_name", "frozen", "node", "value")
 
     def __init__(self, data, requires_grad: bool = False, dtype=None, name: str | None = None) -> None:
         try:
@@ -151,6 +152,7 @@ class Tensor:
             raise RuntimeError(
                 "requires_grad: this tensor was computed, so it has the graph of its operands. Use detach() for a constant."
             )
+        self.frozen = not required and (self.node is not None or getattr(self, "frozen", False))
         if not required:
             self.node = None
         elif self.node is None:
@@ -194,7 +196,8 @@ class Tensor:
             )
         gradient = None if self.node is None else self.node.grad
         state = getattr(self, "__dict__", None)
-        return _rebuilt, (type(self), np.array(self.value), self.node is not None, self.name, gradient, state)
+        kind = self.node is not None, getattr(self, "frozen", False)
+        return _rebuilt, (type(self), np.array(self.value), kind, self.name, gradient, state)
 
     def __repr__(self) -> str:
         node = self.node
@@ -368,10 +371,13 @@ def _with_node(node, value) -> Tensor:
     return t
 
 
-def _rebuilt(cls: type, value: np.ndarray, requires_grad: bool, name: str | None, gradient, state) -> Tensor:
+def _rebuilt(cls: type, value: np.ndarray, kind: tuple[bool, bool], name: str | None, gradient, state) -> Tensor:
     """Make the copy that Tensor.__reduce__ describes."""
     t = object.__new__(cls)
+    requires_grad, frozen = kind
     Tensor.__init__(t, value, requires_grad, name=name)
+    if frozen:
+        t.frozen = True
     if gradient is not None:
         t.node.grad = gradient.copy()
     if state:

@@ -121,6 +121,17 @@ def test_a_frozen_parameter_gets_no_gradient_until_it_is_unfrozen():
     assert w.grad == 3 and w.node.name == "w"
 
 
+@pytest.mark.parametrize("made", COPIES.values(), ids=COPIES)
+def test_a_frozen_parameter_stays_a_parameter_when_copied(made):
+    """A frozen layer that was sent elsewhere must not lose its weights from its state."""
+    layer = mg.layers.Dense(2, 1, rng=0)
+    layer.weight.requires_grad = False
+    other = made(layer)
+    assert list(other.state_dict()) == ["weight", "bias"] and not other.weight.requires_grad
+    other.weight.requires_grad = True
+    assert gradients(other) == RIGHT
+
+
 def test_requires_grad_is_refused_where_it_means_nothing():
     x = mg.Tensor(3.0, requires_grad=True)
     for required in (True, False):
