@@ -53,5 +53,6 @@ from .operations import (
 )
 from .primitive import primitive
 from .tensor import Tensor, grad
+from .transforms import hvp, jacobian, jvp, value_and_grad, vjp
 
 __version__ = "0.1.0"

@@ -26,7 +26,7 @@ ORDER = [
     {"interop"},
     {"tensor"},
     {"states", "updates"},
-    {"observe", "gradcheck", "layers", "losses", "optimisers", "fused", "data"},
+    {"observe", "gradcheck", "layers", "losses", "optimisers", "fused", "data", "transforms"},
     {"draw"},
     {"classroom"},
     {"grading"},
