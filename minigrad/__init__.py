@@ -12,6 +12,7 @@ Read it in this order: graph.py, context.py, primitive.py, functions.py, operati
 
 from . import fused, layers, losses, optimisers
 from .context import no_grad
+from .explanation import explain
 from .functions import (
     tensor_abs,
     tensor_astype,

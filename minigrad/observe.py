@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .context import Block, Observer
+from .explanation import SourceRecorder
 from .graph import Node, Operation
 from .interop import values
 
@@ -23,7 +24,8 @@ class Traced(NamedTuple):
 
 
 class trace(Block):
-    """Let the graph keep every result, every constant and every name, for pictures of it (`minigrad.draw`).
+    """Let the graph keep every result, every constant and every name, for pictures of it (`minigrad.draw`)
+    and for `minigrad.explain`.
 
     >>> import minigrad as mg
     >>> x = mg.Tensor(3.0, requires_grad=True, name="x")
@@ -37,8 +39,9 @@ class trace(Block):
         self.observer = _Tracer()
 
 
-class _Tracer(Observer):
+class _Tracer(SourceRecorder):
     def computed(self, op: Operation, operands: tuple, result) -> None:
+        super().computed(op, operands, result)
         if result.node is not None:
             names = tuple(getattr(x, "name", None) for x in operands)
             result.node.traced = Traced(result.value, tuple(map(values, operands)), names)

@@ -25,7 +25,7 @@ ORDER = [
     {"operations"},
     {"interop"},
     {"tensor"},
-    {"states", "updates"},
+    {"states", "updates", "explanation"},
     {"observe", "gradcheck", "layers", "losses", "optimisers", "fused", "data", "transforms"},
     {"draw"},
     {"classroom"},

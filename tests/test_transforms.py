@@ -9,7 +9,7 @@ from oracles import torch_or_skip
 
 import minigrad as mg
 from minigrad import Tensor, layers, losses
-from minigrad.graph import Observer, observing
+from minigrad.context import Observer, observing
 from minigrad.transforms import differentiable
 
 
