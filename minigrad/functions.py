@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import wraps
 from math import prod
 from types import EllipsisType
 from typing import TYPE_CHECKING
@@ -9,10 +10,27 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ._typing import Axis, Operand
+from .graph import accumulator
 from .primitive import primitive
 
 if TYPE_CHECKING:
     from .tensor import Tensor
+
+
+def floating(x: np.ndarray | float):
+    """Return `x` in floating point: as it is if it is that already, integers and booleans in float64.
+
+    NumPy computes the exponential of an int8 or a boolean in float16; PyTorch takes float32, and integer leaves are
+    float64 here.
+    """
+    if type(x) is float or (type(x) is not int and type(x) is not bool and x.dtype.kind == "f"):
+        return x
+    return x.astype(np.float64) if isinstance(x, (np.ndarray, np.generic)) else float(x)
+
+
+def _sign(x):
+    """Return the sign of each element as an array: its derivative is 0, so a tensor's sign is a constant."""
+    return np.sign(x)
 
 
 # ---------------------------------------------------------------- element by element
@@ -30,12 +48,12 @@ def tensor_neg(x: Operand) -> Tensor:
 
 @primitive(lambda g, y: g * y)
 def tensor_exp(x: Operand) -> Tensor:
-    """e^X.
+    """e^X.  Integers are computed in float64, as by all functions below.
 
     >>> tensor_exp(Tensor([0.0, 1.0]))
     Tensor([1.        , 2.71828183])
     """
-    return np.exp(x)
+    return np.exp(floating(x))
 
 
 @primitive(lambda g, x: g / x)
@@ -45,7 +63,7 @@ def tensor_log(x: Operand) -> Tensor:
     >>> tensor_log(Tensor([1.0, np.e]))
     Tensor([0., 1.])
     """
-    return np.log(x)
+    return np.log(floating(x))
 
 
 @primitive(lambda g, y: g / (2 * y))
@@ -55,7 +73,7 @@ def tensor_sqrt(x: Operand) -> Tensor:
     >>> tensor_sqrt(Tensor([4.0, 9.0]))
     Tensor([2., 3.])
     """
-    return np.sqrt(x)
+    return np.sqrt(floating(x))
 
 
 @primitive(lambda g, y: g * (1 - y * y))
@@ -65,10 +83,10 @@ def tensor_tanh(x: Operand) -> Tensor:
     >>> tensor_tanh(Tensor([0.0, 100.0]))
     Tensor([0., 1.])
     """
-    return np.tanh(x)
+    return np.tanh(floating(x))
 
 
-@primitive(lambda g, x: g * np.sign(x))
+@primitive(lambda g, x: tensor_where(x != 0, g, 0) * _sign(x))  # at 0 it is 0 even for an infinite G
 def tensor_abs(x: Operand) -> Tensor:
     """|X|.  At 0, where there is no derivative, we choose 0.
 
@@ -93,12 +111,41 @@ def tensor_where(condition: np.ndarray, a: Operand, b: Operand) -> Tensor:
     >>> tensor_where(np.array([True, False]), Tensor([1.0, 2.0]), 0.0)
     Tensor([1., 0.])
     """
-    return np.where(condition, a, b)
+    return _choose(condition, a, b)
+
+
+BITS = {np.dtype(np.float16): np.int16, np.dtype(np.float32): np.int32, np.dtype(np.float64): np.int64}
+
+
+def _choose(condition, a, b):
+    """Return np.where(condition, a, b), computed with integers where arrays are large and a mask is irregular.
+
+    np.where branches at each element, and the mask of a ReLU cannot be predicted: 38 µs for 10,000 elements.  The
+    bits of a float, as an integer, times 0 or 1 are exactly 0.0 or the float, even if it is infinite or NaN: 8 to 12
+    µs, and 5 to 8 µs where the other branch is the number 0.  Below 1,000 elements np.where is as fast.
+    """
+    if type(condition) is not np.ndarray or condition.size < 1000 or condition.dtype != np.bool_:
+        return np.where(condition, a, b)
+    if type(a) is int:
+        condition, a, b = ~condition, b, a
+    bits = BITS.get(getattr(a, "dtype", None))
+    if bits is None or a.shape != condition.shape:
+        return np.where(condition, a, b)
+    if type(b) is int and b == 0:
+        chosen = condition.astype(bits)
+        chosen *= a.view(bits)
+    elif type(b) is np.ndarray and b.dtype == a.dtype and b.shape == a.shape:
+        chosen = a.view(bits) - b.view(bits)  # overflow wraps around, and the sum below wraps back
+        chosen *= condition
+        chosen += b.view(bits)
+    else:
+        return np.where(condition, a, b)
+    return chosen.view(a.dtype)
 
 
 def _share(g, a, b):
-    """g where a is the larger, half of it at a tie."""
-    return tensor_where(a > b, g, tensor_where(a == b, g / 2, 0))
+    """G where a is the larger, half of it at a tie, and NaN where either is NaN."""
+    return tensor_where(a < b, 0, tensor_where(a > b, g, tensor_where(a == b, g / 2, np.nan)))
 
 
 @primitive(
@@ -106,7 +153,7 @@ def _share(g, a, b):
     lambda g, a, b: _share(g, b, a),
 )
 def tensor_maximum(a: Operand, b: Operand) -> Tensor:
-    """The larger of A and B, element by element.  At a tie each gets half of the gradient.
+    """The larger of A and B, element by element.  At a tie each gets half of the gradient, at NaN both get NaN.
 
     >>> a, b = Tensor([1.0, 5.0], requires_grad=True), Tensor([4.0, 5.0], requires_grad=True)
     >>> tensor_maximum(a, b).backward([10.0, 10.0])
@@ -121,7 +168,7 @@ def tensor_maximum(a: Operand, b: Operand) -> Tensor:
     lambda g, a, b: _share(g, a, b),
 )
 def tensor_minimum(a: Operand, b: Operand) -> Tensor:
-    """The smaller of A and B, element by element.  At a tie each gets half of the gradient.
+    """The smaller of A and B, element by element.  At a tie each gets half of the gradient, at NaN both get NaN.
 
     >>> tensor_minimum(Tensor([1.0, 5.0]), Tensor([4.0, 5.0]))
     Tensor([1., 5.])
@@ -129,15 +176,19 @@ def tensor_minimum(a: Operand, b: Operand) -> Tensor:
     return np.minimum(a, b)
 
 
-@primitive(lambda g, x, low, high: tensor_where((x >= low) & (x <= high), g, 0))
+@primitive(lambda g, x, low, high: tensor_where((x < low) | (x > high), 0, g))
 def tensor_clip(x: Operand, low: float, high: float) -> Tensor:
-    """X held between `low` and `high`; outside them no gradient passes, on them it does.  ValueError if low > high.
+    """X held between `low` and `high`; outside them no gradient passes, on them and at NaN it does.
+
+    ValueError if low > high, TypeError if one of them is not a number; −inf and inf stand for no bound.
 
     >>> x = Tensor([-3.0, 0.5, 1.0], requires_grad=True)
     >>> tensor_clip(x, 0, 1).backward([10.0, 10.0, 10.0])
     >>> x.grad
     array([ 0., 10., 10.])
     """
+    if not all(isinstance(bound, (int, float, np.floating, np.integer)) for bound in (low, high)):
+        raise TypeError(f"low = {low} and high = {high}. Give two numbers: -np.inf or np.inf for no bound.")
     if low > high:
         raise ValueError(f"low = {low} is above high = {high}. Swap them.")
     return np.minimum(np.maximum(x, low), high)
@@ -152,11 +203,22 @@ def kept_shape(shape: tuple[int, ...], axis: Axis) -> tuple[int, ...]:
 
 
 def _share_of_extreme(g, x, y, axis: Axis):
-    """The gradient of a maximum or minimum along `axis`, shared evenly among the elements that attain it."""
+    """The gradient of a maximum or minimum along `axis`, shared evenly among the elements that attain it.
+
+    Where the result is NaN, all elements that it was computed from get NaN.
+    """
     kept = kept_shape(x.shape, axis)
-    attained = x == y.reshape(kept)
-    ties = np.add.reduce(attained, axis=axis, keepdims=True, dtype=g.dtype)
-    return tensor_where(attained, g.reshape(kept) / ties, 0)
+    g, y = g.reshape(kept), y.reshape(kept)
+    attained = x == y
+    ties = attained.sum(axis=axis, keepdims=True)
+    return tensor_where(attained, divided(g, ties + (ties == 0)), tensor_where(y == y, 0, y))
+
+
+def divided(g, n):
+    """Divide G by a count, or an array of counts, in the dtype of G; float16, where 70,000 is infinite, in float32."""
+    wide = accumulator(g.dtype)
+    n = n if type(n) is int else n.astype(wide)
+    return g / n if wide == g.dtype else (g.astype(wide) / n).astype(g.dtype)
 
 
 @primitive(lambda g, x, y, axis: _share_of_extreme(g, x, y, axis))
@@ -194,12 +256,32 @@ def tensor_copy(x: Operand) -> Tensor:
     return x.copy()
 
 
+def _constant_if_whole(astype):
+    """Stop the gradient at integers and booleans, which are constant between their steps; refuse what is not real."""
+
+    @wraps(astype)
+    def tensor_astype(x, dtype):
+        kind = np.dtype(dtype).kind
+        if kind not in "biuf":
+            raise TypeError(
+                f"tensor_astype: to {np.dtype(dtype)}; tensors hold real numbers. Give a float or integer dtype."
+            )
+        return astype(x if kind == "f" or not hasattr(x, "detach") else x.detach(), dtype)
+
+    return tensor_astype
+
+
+@_constant_if_whole
 @primitive(lambda g, x_dtype: g.astype(x_dtype))
 def tensor_astype(x: Operand, dtype: np.dtype | type | str) -> Tensor:
     """The same values in another dtype; their gradient comes back in the one they had.
 
-    >>> tensor_astype(Tensor([1.0, 2.0]), np.float32).dtype
-    dtype('float32')
+    Integers and booleans are constants: the result requires no gradient.  TypeError for complex numbers, strings and
+    objects.
+
+    >>> x = Tensor([1.7, 2.2], requires_grad=True)
+    >>> tensor_astype(x, np.float32).dtype, tensor_astype(x, int).requires_grad
+    (dtype('float32'), False)
     """
     return x.astype(dtype)
 
@@ -245,10 +327,10 @@ def tensor_getitem(x: Operand, index) -> Tensor:
 @primitive(lambda g, index: g[index])
 def _put(x: Operand, index, shape: tuple[int, ...]) -> Tensor:
     """X added into zeros of this shape at `index`: what getitem's rule does with the gradient."""
-    out = np.zeros(shape, x.dtype)
+    out = np.zeros(shape, accumulator(x.dtype))
     parts = index if isinstance(index, tuple) else (index,)
     if all(isinstance(part, (int, slice, EllipsisType, type(None))) for part in parts):
         out[index] = x  # nothing is picked twice
     else:
         np.add.at(out, index, x)
-    return out
+    return out.astype(x.dtype, copy=False)

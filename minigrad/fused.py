@@ -5,12 +5,15 @@ They trade reading for speed.  `layers.Dense` and `losses` compose; a training l
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ._typing import Operand
-from .operations import sigmoid_tensor, tensor_softplus
+from .functions import divided, floating
+from .graph import accumulator
+from .operations import sigmoid_tensor
 from .primitive import primitive
 
 if TYPE_CHECKING:
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 
 def _rows(a):
     """All axes but the last as one."""
-    return a if a.ndim == 2 else a.reshape((-1, a.shape[-1]))
+    return a if a.ndim == 2 else a.reshape((prod(a.shape[:-1]), a.shape[-1]))
 
 
 @primitive(
@@ -30,22 +33,55 @@ def _rows(a):
 def affine(x: Operand, w: Operand, b: Operand) -> Tensor:
     """X Wᵀ + b for X (…, d_in), W (d_out, d_in), b (d_out,): a dense layer in one node (section 6.1).
 
+    ValueError where W is not a matrix, the inner sizes differ, or b would stretch X Wᵀ.
+
     >>> affine(np.ones((1, 2)), Tensor([[1.0, 2.0]], requires_grad=True), Tensor([10.0]))
     Tensor([[13.]], from affine)
     """
-    return x @ w.T + b
+    if w.ndim != 2:
+        raise ValueError(f"W must be a matrix (d_out, d_in), not of shape {w.shape}.")
+    product = x @ w.T
+    y = product + b
+    if y.shape != product.shape:
+        raise ValueError(f"b must broadcast to the shape of X Wᵀ, {product.shape}. Give one number for each output.")
+    return y
 
 
-@primitive(
-    y_pred=lambda g, y_true, y_pred: (sigmoid_tensor(y_pred) - np.asarray(y_true, y_pred.dtype)) * (g / y_pred.size)
-)
+def _labels(y_true, z):
+    """The labels as an array in the dtype of the logits `z`."""
+    return np.asarray(y_true, z.dtype)
+
+
+def _check_labels(y, z) -> None:
+    """Raise a ValueError for labels `y` of another shape than the logits `z`, or outside [0, 1]."""
+    if y.shape != z.shape:
+        raise ValueError(f"y_true of shape {y.shape} and y_pred of shape {z.shape}; they must be the same.")
+    if np.minimum.reduce(y, axis=None, initial=0) < 0 or np.maximum.reduce(y, axis=None, initial=1) > 1:
+        raise ValueError("labels lie in [0, 1]. Labels −1 and +1 become 0 and 1 by (y + 1) / 2.")
+
+
+@primitive(z=lambda g, y, z: g * sigmoid_tensor(z) * sigmoid_tensor(-z))
+def _slope(y: np.ndarray, z: Operand) -> Tensor:
+    """(1 − y) σ(z) − y σ(−z), which is σ(z) − y, but accurate where the answer is right and σ(z) − y would cancel."""
+    e, sign = np.exp(-np.abs(z)), np.sign(z)
+    return ((1 - y) * np.maximum(e, sign) - y * np.maximum(e, -sign)) / (1 + e)  # both sigmoids as in sigmoid_tensor
+
+
+@primitive(y_pred=lambda g, y_true, y_pred: divided(g, y_pred.size) * _slope(_labels(y_true, y_pred), y_pred))
 def binary_cross_entropy_with_logits(y_true: np.ndarray, y_pred: Operand) -> Tensor:
-    """The mean of log(1 + e^z) − y z in one node; its gradient is (σ(z) − y) / n (section 7.2).  Labels are constants.
+    """The mean of y softplus(−z) + (1 − y) softplus(z) in one node (section 7.2).  Labels are constants.
+
+    Its gradient is (σ(z) − y) / n.  ValueError for labels of another shape or outside [0, 1].
 
     >>> z = Tensor([0.0, 100.0], requires_grad=True)
-    >>> binary_cross_entropy_with_logits(np.array([1.0, 1.0]), z).backward()
+    >>> binary_cross_entropy_with_logits(np.array([1.0, 0.0]), z).backward()
     >>> z.grad
-    array([-0.25,  0.  ])
+    array([-0.25,  0.5 ])
     """
-    losses = tensor_softplus(y_pred) - np.asarray(y_true, y_pred.dtype) * y_pred
-    return np.add.reduce(losses, axis=None) / losses.size
+    z = floating(y_pred)
+    y = _labels(y_true, z)
+    _check_labels(y, z)
+    tail = np.log1p(np.exp(-np.abs(z)))  # softplus(±z) = max(±z, 0) + tail
+    losses = y * (np.maximum(-z, 0) + tail) + (1 - y) * (np.maximum(z, 0) + tail)
+    total = np.add.reduce(losses, axis=None, dtype=accumulator(losses.dtype))
+    return (total / losses.size).astype(losses.dtype)

@@ -212,6 +212,24 @@ def already_freed(op: Operation, by: Pass) -> RuntimeError:
     )
 
 
+def accumulator(dtype: np.dtype) -> np.dtype:
+    """Return the dtype in which values of `dtype` are summed and counted: float32 for float16, else `dtype` itself.
+
+    NumPy sums float16 in float16 along most axes, where a sum stops growing at 2048 ones and a count overflows at 65520.
+    """
+    return SINGLE if dtype == HALF else dtype
+
+
+def add_reduce(x, axis, keepdims: bool = False):
+    """Sum an array or a tensor over `axis`, float16 in float32; the result has the dtype that np.add.reduce gives."""
+    if type(x) is ndarray and x.dtype == HALF:
+        return np.add.reduce(x, axis=axis, keepdims=keepdims, dtype=SINGLE).astype(HALF)
+    return np.add.reduce(x, axis=axis, keepdims=keepdims)
+
+
+HALF, SINGLE = np.dtype(np.float16), np.dtype(np.float32)
+
+
 def unbroadcast(g, shape: tuple[int, ...], where: str = "unbroadcast: its rule returned"):
     """Sum `g` over the axes along which an operand of this `shape` was stretched (section 4.1).
 
@@ -222,7 +240,7 @@ def unbroadcast(g, shape: tuple[int, ...], where: str = "unbroadcast: its rule r
     """
     lead = len(g.shape) - len(shape)
     if g.shape[lead:] == shape:  # a bias, say: the common case, 1.5 µs less than what follows
-        return np.add.reduce(g, axis=tuple(range(lead)))
+        return add_reduce(g, tuple(range(lead)))
     sizes = (1,) * lead + shape
     if lead < 0 or any(n not in (1, m) for n, m in zip(sizes, g.shape, strict=True)):
         raise ValueError(
@@ -230,7 +248,7 @@ def unbroadcast(g, shape: tuple[int, ...], where: str = "unbroadcast: its rule r
             "It must have the operand's shape, or the one that broadcasting gave it."
         )
     axes = tuple(i for i, (n, m) in enumerate(zip(sizes, g.shape, strict=True)) if i < lead or n != m)
-    total = np.add.reduce(g, axis=axes, keepdims=not lead)
+    total = add_reduce(g, axes, keepdims=not lead)
     return total if total.shape == shape else total.reshape(shape)
 
 

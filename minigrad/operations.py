@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ._typing import Axis, Operand
-from .functions import everywhere, kept_shape, tensor_broadcast_to, tensor_log, tensor_where
-from .graph import Operation
+from .functions import divided, everywhere, floating, kept_shape, tensor_broadcast_to, tensor_log, tensor_where
+from .graph import Operation, accumulator, add_reduce
 from .primitive import apply, joinable, primitive
 
 if TYPE_CHECKING:
@@ -81,11 +81,13 @@ def tensor_mul(a: Operand, b: Operand) -> Tensor:
 def sigmoid_tensor(x: Operand) -> Tensor:
     """σ(X) = 1 / (1 + e^−X), element by element (section 4.3).
 
-    Written with e = e^−|X|, which cannot overflow, so it is accurate at both ends in every dtype.
+    Written with e = e^−|X|, which cannot overflow, so it is accurate at both ends in every dtype.  Integers and
+    booleans are computed in float64.
 
     >>> sigmoid_tensor(Tensor([-1000.0, 0.0, 1000.0]))
     Tensor([0. , 0.5, 1. ])
     """
+    x = floating(x)
     e = np.exp(-np.abs(x))
     y = np.maximum(e, np.sign(x))  # 1 where X ≥ 0, elsewhere e, which is less than 1
     y /= 1.0 + e
@@ -99,6 +101,7 @@ def tensor_softplus(x: Operand) -> Tensor:
     >>> tensor_softplus(Tensor([-1000.0, 0.0, 1000.0]))
     Tensor([0.00000000e+00, 6.93147181e-01, 1.00000000e+03])
     """
+    x = floating(x)
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
 
@@ -143,15 +146,17 @@ def tensor_divide(a: Operand, b: Operand) -> Tensor:
 
 
 def _power_rule(g, x, p):
-    """g ⊙ p X^(p−1).  Where p = 0 the derivative is 0 at every X, even at 0, where p X^(p−1) would be 0·∞."""
+    """g ⊙ p X^(p−1).  Where p = 0 the derivative is 0 at every X and for every g, where p X^(p−1) g would be 0·∞."""
     if type(p) is int or type(p) is float:
-        return g * (x + x) if p == 2 else g * (p * _power(x, p - 1 if p else 0))
-    return g * (p * x ** tensor_where(p != 0, p - 1, 0))
+        if p == 0:
+            return tensor_where(False, g, 0)
+        return g * (x + x) if p == 2 else g * (p * _power(x, p - 1))
+    return tensor_where(p != 0, g, 0) * (p * x ** tensor_where(p != 0, p - 1, 0))
 
 
 def _exponent_rule(g, x, p):
     """g ⊙ X^p log X, and 0 where X = 0 (for p > 0, the limit)."""
-    return g * x**p * tensor_log(tensor_where(x != 0, x, g.dtype.type(1)))
+    return tensor_where(x != 0, g, 0) * x**p * tensor_log(tensor_where(x != 0, x, g.dtype.type(1)))
 
 
 def _power(x, p):
@@ -191,6 +196,8 @@ def _spread(g, shape: tuple[int, ...], axis: Axis):
 def tensor_sum(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The sum of all elements, or along `axis`: an int or a tuple, negative from the end (section 4.7).
 
+    float16 is accumulated in float32.
+
     >>> x = Tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], requires_grad=True)
     >>> tensor_sum(x, axis=0)
     Tensor([5., 7., 9.], from tensor_sum)
@@ -199,15 +206,15 @@ def tensor_sum(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     array([[  1.,  10., 100.],
            [  1.,  10., 100.]])
     """
-    return np.add.reduce(x, axis=axis, keepdims=keepdims)
+    return add_reduce(x, axis, keepdims)
 
 
 # ---------------------------------------------------------------- 4.8 mean
 
 
-@primitive(lambda g, x_shape, axis: _spread(g / _averaged(x_shape, g), x_shape, axis))
+@primitive(lambda g, x_shape, axis: _spread(divided(g, _averaged(x_shape, g)), x_shape, axis))
 def tensor_mean(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """The mean of all elements, or along `axis` (section 4.8).
+    """The mean of all elements, or along `axis` (section 4.8).  float16 is accumulated in float32.
 
     >>> x = Tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
     >>> tensor_mean(x).backward()
@@ -215,6 +222,8 @@ def tensor_mean(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor
     array([[0.25, 0.25],
            [0.25, 0.25]])
     """
+    if accumulator(x.dtype) != x.dtype:
+        return tensor_mean(x.astype(accumulator(x.dtype)), axis, keepdims).astype(x.dtype)
     total = np.add.reduce(x, axis=axis, keepdims=keepdims)
     return total / _averaged(x.shape, total)
 
@@ -243,7 +252,7 @@ def tensor_reshape(x: Operand, shape: int | tuple[int, ...]) -> Tensor:
 
 def _inverse(axes: tuple[int, ...] | None) -> tuple[int, ...] | None:
     """The permutation that undoes `axes`."""
-    return None if axes is None else tuple(np.argsort([i % len(axes) for i in axes]).tolist())
+    return None if axes is None else tuple(sorted(range(len(axes)), key=[i % len(axes) for i in axes].__getitem__))
 
 
 @primitive(lambda g, axes: tensor_transpose(g, _inverse(axes)))
@@ -269,6 +278,7 @@ def tensor_concat(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
     >>> a.grad, b.grad
     (array([10.]), array([20., 30.]))
     """
+    _check_axis("tensor_concat", axis)
     tensors = joinable(tensors, "tensor_concat")
     shapes = [x.shape for x in tensors]
     if not shapes or not all(-len(s) <= axis < len(s) for s in shapes):
@@ -292,6 +302,7 @@ def tensor_stack(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
     Tensor([[1., 3.],
             [2., 4.]])
     """
+    _check_axis("tensor_stack", axis)
     tensors = joinable(tensors, "tensor_stack")
     shapes = {x.shape for x in tensors}
     if len(shapes) != 1:
@@ -301,6 +312,14 @@ def tensor_stack(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
     shape = list(shapes.pop())
     shape.insert(axis if axis >= 0 else len(shape) + 1 + axis, 1)
     return tensor_concat([x.reshape(tuple(shape)) for x in tensors], axis)
+
+
+def _check_axis(name: str, axis) -> None:
+    """Raise a TypeError for a second operand in the place of the axis, and for the axis None of np.concatenate."""
+    if axis is None:
+        raise TypeError(f"{name}: axis=None is not supported. Flatten each operand first: reshape(-1).")
+    if not isinstance(axis, (int, np.integer)):
+        raise TypeError(f"{name}: axis must be an integer, not {type(axis).__name__}. Give a list: {name}([a, b]).")
 
 
 # ---------------------------------------------------------------- 4.12 matrix multiplication
@@ -379,7 +398,7 @@ def _no_product(a: tuple[int, ...], b: tuple[int, ...]) -> str:
 # ---------------------------------------------------------------- 4.13 ReLU
 
 
-@primitive(lambda g, y: g * np.sign(y))  # I₊: the result is above 0 or 0; half the time of g * (y > 0)
+@primitive(lambda g, y: tensor_where(y > 0, g, y))  # G ⊙ I₊: elsewhere y is the 0 to pass back, whatever G is, or NaN
 def relu_tensor(x: Operand) -> Tensor:
     """max(0, X), element by element (section 4.13).  At 0, where there is no derivative, we choose 0.
 
@@ -394,7 +413,7 @@ def relu_tensor(x: Operand) -> Tensor:
 # ---------------------------------------------------------------- 4.14 leaky ReLU
 
 
-@primitive(lambda g, x, alpha: tensor_where(x > 0.0, g, alpha * g))  # G ⊙ (I₊ + α I₋)
+@primitive(lambda g, x, alpha: tensor_where(x <= 0, alpha * g if alpha else 0, g))  # G ⊙ (I₊ + α I₋), and 0 · ∞ = 0
 def leaky_relu_tensor(x: Operand, alpha: float = 0.01) -> Tensor:
     """X where X > 0, elsewhere αX (section 4.14).  At 0 we choose the derivative α.
 
@@ -403,4 +422,5 @@ def leaky_relu_tensor(x: Operand, alpha: float = 0.01) -> Tensor:
     >>> x.grad
     array([ 1.,  1., 10.])
     """
-    return np.maximum(x, alpha * x) if alpha <= 1 else np.minimum(x, alpha * x)  # a third of the time of np.where
+    scaled = alpha * x if alpha else 0  # 0 · ∞ would be NaN
+    return np.maximum(x, scaled) if alpha <= 1 else np.minimum(x, scaled)  # a third of the time of np.where

@@ -304,10 +304,15 @@ def joinable(tensors: Sequence, name: str) -> list:
 
 
 def constant_only(name: str, op: Operation) -> TypeError:
-    return TypeError(
-        f"{op.name}: {name} is a tensor, but no gradient would reach it. "
-        "Give a constant, .item() or .data; a factor to be learned is an operand of tensor_mul."
-    )
+    advice = CONSTANT_ADVICE.get(op.name, "Give a constant, .item() or .data.")
+    return TypeError(f"{op.name}: {name} is a tensor, but no gradient would reach it. {advice}")
+
+
+CONSTANT_ADVICE = {
+    "tensor_where": "Give an array of booleans, such as the comparison x > 0.",
+    "tensor_getitem": "Index with an array: x[index.data].",
+    "scalar_multiply_tensor": "Give a number, c.item(); to learn c use tensor_mul(c, a).",
+}
 
 
 def explained(error: Exception, op: Operation, values: Sequence) -> Exception:
