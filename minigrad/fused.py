@@ -60,14 +60,18 @@ def _check_labels(y, z) -> None:
         raise ValueError("labels lie in [0, 1]. Labels −1 and +1 become 0 and 1 by (y + 1) / 2.")
 
 
-@primitive(z=lambda g, y, z: g * sigmoid_tensor(z) * sigmoid_tensor(-z))
-def _slope(y: np.ndarray, z: Operand) -> Tensor:
-    """(1 − y) σ(z) − y σ(−z), which is σ(z) − y, but accurate where the answer is right and σ(z) − y would cancel."""
+@primitive(
+    share=lambda g, share, y, z: g * _slope(1.0, y, z),
+    z=lambda g, share, y, z: g * share * sigmoid_tensor(z) * sigmoid_tensor(-z),
+)
+def _slope(share: Operand, y: np.ndarray, z: Operand) -> Tensor:
+    """share · (1 − y) σ(z) − share · y σ(−z), which is share · (σ(z) − y), but accurate where that would cancel."""
     e, sign = np.exp(-np.abs(z)), np.sign(z)
-    return ((1 - y) * np.maximum(e, sign) - y * np.maximum(e, -sign)) / (1 + e)  # both sigmoids as in sigmoid_tensor
+    below = 1.0 + e  # both sigmoids as in sigmoid_tensor, and the products in the order of the composition
+    return share * (1 - y) * (np.maximum(e, sign) / below) - share * y * (np.maximum(e, -sign) / below)
 
 
-@primitive(y_pred=lambda g, y_true, y_pred: divided(g, y_pred.size) * _slope(_labels(y_true, y_pred), y_pred))
+@primitive(y_pred=lambda g, y_true, y_pred: _slope(divided(g, y_pred.size), _labels(y_true, y_pred), y_pred))
 def binary_cross_entropy_with_logits(y_true: np.ndarray, y_pred: Operand) -> Tensor:
     """The mean of y softplus(−z) + (1 − y) softplus(z) in one node (section 7.2).  Labels are constants.
 

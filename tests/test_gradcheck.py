@@ -262,3 +262,38 @@ def test_a_function_that_gives_nan():
     with pytest.raises((GradcheckError, ValueError)) as caught:
         gradcheck(spoiled, Tensor([1.0], True))
     assert "two values" not in str(caught.value)
+
+
+# ---------------------------------------------------------------- what a large value may not hide
+
+
+@primitive(lambda g: 7 * g)
+def sevenfold(x):
+    """Its rule is wrong: the derivative is 1."""
+    return x * 1.0
+
+
+SCALES = {
+    "alone": lambda f, x: f(x),
+    "tiny": lambda f, x: f(x) * 1e-10,
+    "beside 1000": lambda f, x: f(x) * 1e-7 + 1000.0,
+    "beside a million": lambda f, x: f(x) * 1e-4 + 1e6,
+    "in a sum that cancels": lambda f, x: mg.tensor_concat([f(x) * 1e-7 + 1000.0, x * 0.0 - 1000.0]),
+}
+
+
+@pytest.mark.parametrize("scale", SCALES.values(), ids=SCALES)
+def test_a_wrong_rule_does_not_hide_behind_the_value_of_the_function(scale):
+    """Nor is a right one refused there: what is forgiven is what rounding does to a difference quotient, and no more."""
+    x = Tensor([0.3], True)
+    with pytest.raises(GradcheckError):
+        gradcheck(lambda x: scale(sevenfold, x), x)
+    for seed in range(20):
+        gradcheck(lambda x: scale(mg.tensor_copy, x), x, seed=seed)
+
+
+def test_what_is_not_a_tensor_is_named():
+    with pytest.raises(TypeError, match=r"argument 1 of f is ndarray\. Give Tensor"):
+        gradcheck(lambda x, y: x * y, Tensor([1.0], True), np.array([1.0]))
+    with pytest.raises(TypeError, match="f returned float, not a tensor"):
+        gradcheck(lambda x: 2.0, Tensor([1.0], True))
