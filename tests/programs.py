@@ -84,6 +84,14 @@ def has_axes(*xs):
     return all(np.ndim(x) > 0 for x in xs)
 
 
+def some_above_a_half(x):
+    return has_axes(x) and away_from_zero(x - 0.5) and np.any(x > 0.5)
+
+
+def two_axes(x):
+    return np.ndim(x) > 1 and np.size(x) > 0
+
+
 def same_shape(a, b):
     return np.ndim(a) > 0 and np.shape(a) == np.shape(b)
 
@@ -134,6 +142,19 @@ OPS = [
     unary("T", lambda m, x: x.T, mg.tensor_transpose, lambda m, x: x.permute(list(range(x.ndim))[::-1])),
     unary("first", lambda m, x: x[0], lambda x: x[0], safe=has_axes),
     unary("pick", lambda m, x: x[PICKED], lambda x: x[PICKED], safe=has_axes),
+    unary("pick pairs", lambda m, x: x[[0, -1, 0], [0, 0, 0]], lambda x: x[[0, -1, 0], [0, 0, 0]], safe=two_axes),
+    unary("mask", lambda m, x: x[x > 0.5], lambda x: x[x > 0.5], safe=some_above_a_half),
+    unary("tail", lambda m, x: x[1:], lambda x: x[1:], safe=lambda x: has_axes(x) and len(x) > 1),
+    unary("last column", lambda m, x: x[..., -1], lambda x: x[..., -1], safe=has_axes),
+    unary("every second", lambda m, x: x[..., ::2], lambda x: x[..., ::2], safe=has_axes),
+    unary("reverse", lambda m, x: x[::-1], lambda x: x[::-1], lambda m, x: m.flip(x, [0]), has_axes),
+    unary("x[None]", lambda m, x: x[None], lambda x: x[None], safe=lambda x: np.ndim(x) < 3),
+    unary(
+        "swap axes",
+        lambda m, x: m.swapaxes(x, 0, -1),
+        lambda x: mg.tensor_transpose(x, (x.ndim - 1, *range(1, x.ndim - 1), 0)),
+        safe=two_axes,
+    ),
     unary("sum", lambda m, x: m.sum(x), mg.tensor_sum),
     unary("sum 0", lambda m, x: m.sum(x, 0), lambda x: mg.tensor_sum(x, 0), safe=has_axes),
     unary(

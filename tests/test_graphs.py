@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import os
 import warnings
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from programs import Program, programs
+from programs import OPS, Program, programs
 
 import minigrad as mg
 
@@ -280,6 +282,63 @@ def test_order_of_construction_is_irrelevant(program, random):
         mg.grad(last, results[:first], gradient=program.upstream()), reverse_mode(program), strict=True
     ):
         close(g, expected, 1e-12)
+
+
+@short
+@given(programs())
+def test_nothing_is_changed_and_nothing_shared(program):
+    """Both passes leave leaves and intermediate values as they were; a gradient can be written into without effect elsewhere.
+
+    Views, reused results and gradients that pass through unchanged are where two arrays could be one.
+    """
+    given = [x.copy() for x in program.leaves]
+    results = program.tensors()
+    before, seed = [t.data.copy() for t in results], program.upstream()
+    kept = seed.copy()
+    gradients = mg.grad(results[-1], results, gradient=seed, retain_graph=True)
+    results[-1].backward(seed)
+    for x, expected in zip((*program.leaves, *(t.data for t in results), seed), (*given, *before, kept), strict=True):
+        np.testing.assert_array_equal(x, expected)
+    leaves = results[: len(program.leaves)]
+    found = [*gradients, *(x.grad for x in leaves if x.grad is not None)]
+    others = [*program.leaves, *(t.data for t in results), seed]
+    for i, g in enumerate(found):
+        assert g.flags.writeable
+        assert not any(np.shares_memory(g, other) for other in (*found[:i], *others))
+
+
+@settings(short, max_examples=30)
+@given(st.lists(programs(), min_size=2, max_size=4))
+def test_threads_do_not_disturb_one_another(several):
+    """Programs that run at the same time give what each gives alone, to the last bit, in first and second order."""
+    alone = [(reverse_mode(program), curvature(program)) for program in several]
+    start = Barrier(len(several))
+
+    def run(program):
+        start.wait()
+        for _ in range(3):
+            found = reverse_mode(program), curvature(program)
+        return found
+
+    with ThreadPoolExecutor(len(several)) as pool:
+        together = list(pool.map(run, several))
+    for found, expected in zip(together, alone, strict=True):
+        for gradients, theirs in zip(found, expected, strict=True):
+            for g, e in zip(gradients, theirs, strict=True):
+                np.testing.assert_array_equal(g, e)
+
+
+def test_every_kind_of_step_is_drawn():
+    """Otherwise a step could stand in the table and never be tried."""
+    drawn = set()
+
+    @thorough
+    @given(programs())
+    def collect(program):
+        drawn.update(op.name for op, _ in program.steps)
+
+    collect()
+    assert drawn == {op.name for op in OPS}
 
 
 @settings(short, max_examples=300)
