@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import linecache
 import sys
-from dataclasses import dataclass
 from functools import reduce
-from pathlib import Path
+from os.path import basename, dirname
+from typing import NamedTuple
 from weakref import WeakKeyDictionary, WeakSet, ref
 
 import numpy as np
@@ -16,11 +15,10 @@ from .graph import Node, Operation
 from .interop import values
 from .tensor import Tensor
 
-PACKAGE = str(Path(__file__).parent)
+PACKAGE = dirname(__file__)
 
 
-@dataclass(frozen=True, eq=False)
-class Contribution:
+class Contribution(NamedTuple):
     """One term of a leaf's gradient: what the gradient rule for one operand of one operation returned.
 
     `backward` numbers the calls of backward() since zero_grad(), from 1.  `file`, `line` and `source` say where the
@@ -39,18 +37,19 @@ class Contribution:
         """The line of the program, without indentation; None where Python does not know it."""
         if self.file is None or self.line is None:
             return None
+        import linecache  # here, because it takes longer to load than this package
+
         return linecache.getline(self.file, self.line).strip() or None
 
     def __str__(self) -> str:
         if self.file is None:
             place = "computed outside trace()"
         else:
-            place = f"{Path(self.file).name}:{self.line}" + (f": {self.source}" if self.source else "")
+            place = f"{basename(self.file)}:{self.line}" + (f": {self.source}" if self.source else "")
         return f"{_shortened(self.value)}  {self.operation}, operand {self.operand}  ({place})"
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Explanation:
+class Explanation(NamedTuple):
     """Where the gradient of a leaf came from.  `contributions` are in the order in which they were added."""
 
     name: str
