@@ -180,7 +180,7 @@ def _parameters(layer: BaseLayer) -> Iterator[tuple[str, Tensor]]:
 
 def is_parameter(x: Tensor) -> bool:
     """Whether gradients are kept for this tensor, or were until it was frozen."""
-    return x.node.op is None if x.requires_grad else bool(getattr(x, "frozen", False))
+    return x.node.op is None if x.node is not None else bool(getattr(x, "frozen", False))
 
 
 def _layers(layer: BaseLayer) -> Iterator[tuple[str, BaseLayer]]:
