@@ -4,7 +4,7 @@ PORT ?= 8000
 BIN := .venv/bin
 # Slow tests that want the machine for themselves: they watch its processes, its clock, or a browser.
 ALONE := $(addprefix tests/test_,attacks.py sealed.py losses_of_a_run.py mutation.py pages.py reading.py site.py site_nginx.py)
-BESIDE_TORCH := $(addprefix tests/test_,attention.py convolution.py graphs.py losses.py normalisation.py optimisers.py other_libraries.py torch_operator_samples.py transforms.py weighted_losses.py)
+BESIDE_TORCH := $(addprefix tests/test_,attention.py convolution.py graphs.py losses.py normalisation.py optimisers.py other_libraries.py schedules.py torch_operator_samples.py transforms.py weighted_losses.py)
 
 help:                   ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 18

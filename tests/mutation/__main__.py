@@ -45,7 +45,7 @@ FILES += ["states.py", "updates.py", "optimisers.py"]
 STAGES = [
     ["user_primitives", "tensor", "grad"],
     ["ownership", "interop", "errors", "kinks", "gradcheck", "losses", "layers", "debug_and_trace"],
-    ["weighted_losses", "states", "optimisers", "attention", "convolution", "normalisation"],
+    ["weighted_losses", "states", "optimisers", "schedules", "attention", "convolution", "normalisation"],
     ["letting_go", "engine", "graphs", "primitives"],
 ]
 STAGES = [[f"tests/test_{name}.py" for name in stage] for stage in STAGES]
