@@ -19,17 +19,12 @@ def read_state(state: Mapping, caller: str, names: Iterable[str]) -> dict[str, n
     >>> read_state({"bias": [1, 2]}, "load_state_dict", ["bias"])
     {'bias': array([1, 2])}
     """
-    found = names_in(state, caller)
-    names = list(names)
-    missing = [name for name in names if name not in found]
-    unknown = [name for name in found if name not in set(names)]
+    found, names = names_in(state, caller), list(names)
+    missing, unknown = _without(names, found), _without(found, names)
     if missing or unknown:
-        unnamed = all(str(name).startswith("arr_") for name in unknown) and bool(unknown)
-        advice = (
-            "These arrays were saved without names: save with np.savez(path, **x.state_dict())."
-            if unnamed
-            else "Build it as it was when the state was saved."
-        )
+        advice = "Build it as it was when the state was saved."
+        if unknown and all(str(name).startswith("arr_") for name in unknown):
+            advice = "These arrays were saved without names: save with np.savez(path, **x.state_dict())."
         raise KeyError(f"{caller}: missing {_some(missing)}, unknown {_some(unknown)}. {advice}")
     return {name: _array(state, name, caller) for name in names}
 
@@ -67,6 +62,12 @@ def _array(state: Mapping, name: str, caller: str) -> np.ndarray:
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{caller}: {name!r} holds {array.dtype}; a state holds real numbers. Save it again.")
     return array
+
+
+def _without(names: list, others: list) -> list:
+    """The names that are not among the others, in order."""
+    others = set(others)
+    return [name for name in names if name not in others]
 
 
 def _some(names: list) -> str:

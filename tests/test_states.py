@@ -184,11 +184,15 @@ WRONG = {
     "empty": ({}, KeyError, r"missing \['weight', 'bias'\]"),
     "numbers as keys": ({0: np.ones(1)} | GOOD, KeyError, r"unknown \[0\]"),
     "many names": ({str(i): 1 for i in range(50)} | GOOD, KeyError, "and 42 more"),
-    "objects": (GOOD | {"bias": np.array([1, None])}, ValueError, "'bias' holds object"),
-    "text": (GOOD | {"bias": np.array(["a", "b"])}, ValueError, "'bias' holds <U1; a state holds real numbers"),
-    "complex": (GOOD | {"bias": np.array([1j, 2j])}, ValueError, "'bias' holds complex128"),
-    "dates": (GOOD | {"bias": np.zeros(2, "M8[s]")}, ValueError, "'bias' holds datetime64"),
-    "ragged": (GOOD | {"bias": [[1], [1, 2]]}, ValueError, "'bias' cannot be read as an array"),
+    "objects": (GOOD | {"bias": np.array([1, None])}, ValueError, "^load_state_dict: 'bias' holds object"),
+    "text": (
+        GOOD | {"bias": np.array(["a", "b"])},
+        ValueError,
+        "^load_state_dict: 'bias' holds <U1; a state holds real numbers",
+    ),
+    "complex": (GOOD | {"bias": np.array([1j, 2j])}, ValueError, "^load_state_dict: 'bias' holds complex128"),
+    "dates": (GOOD | {"bias": np.zeros(2, "M8[s]")}, ValueError, "^load_state_dict: 'bias' holds datetime64"),
+    "ragged": (GOOD | {"bias": [[1], [1, 2]]}, ValueError, "^load_state_dict: 'bias' cannot be read as an array"),
     "shape": (GOOD | {"bias": np.ones((2, 1))}, ValueError, r"bias has shape \(2,\); the state holds \(2, 1\)"),
 }
 
@@ -199,6 +203,16 @@ def test_a_wrong_state_is_named_and_changes_nothing(dense, state, error, message
     with pytest.raises(error, match=message):
         dense.load_state_dict(state)
     assert all(np.array_equal(value, before[name]) for name, value in dense.state_dict().items())
+
+
+def test_of_many_names_eight_are_shown(dense):
+    """A message of a thousand names hides what is wrong."""
+    with pytest.raises(KeyError, match=r"missing \[\], unknown \['0', '1', '2', '3', '4', '5', '6', '7'\]\. Build it"):
+        dense.load_state_dict(GOOD | {str(i): 1 for i in range(8)})
+    with pytest.raises(KeyError, match=r"unknown \['0', '1', '2', '3', '4', '5', '6', '7'\] and 1 more\. Build it"):
+        dense.load_state_dict(GOOD | {str(i): 1 for i in range(9)})
+    with pytest.raises(KeyError, match=r"missing \['bias'\], unknown \[\]\. Build it"):
+        dense.load_state_dict({"weight": 1})
 
 
 def test_files_that_are_not_what_they_seem(dense, tmp_path):
