@@ -41,6 +41,7 @@ lint: .venv/made
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/codespell
+	$(BIN)/mypy
 
 format: .venv/made      ## lay out the code
 	$(BIN)/ruff check --fix
@@ -51,7 +52,7 @@ bench: .venv/made .venv-bench/made .venv-nbgrader/made  ## time minigrad beside 
 	$(BIN)/python benchmarks/grading.py
 
 clean:                  ## remove what make made
-	rm -rf .venv .venv-bench .venv-nbgrader .pyodide _build .coverage .hypothesis .pytest_cache .ruff_cache
+	rm -rf .venv .venv-bench .venv-nbgrader .pyodide _build .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 .venv/made: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "This needs Python 3.11 or newer: try make PYTHON=python3.13")'

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias, Union
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 import numpy as np
 
 if TYPE_CHECKING:
     from .tensor import Tensor
 
-Operand: TypeAlias = Union["Tensor", np.ndarray, float]
+Operand: TypeAlias = Union["Tensor", np.ndarray, np.generic, float, Sequence[Any]]
 Axis: TypeAlias = int | tuple[int, ...] | None

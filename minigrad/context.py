@@ -68,7 +68,7 @@ class Block:
 
         elif inspect.iscoroutinefunction(function):
 
-            async def decorated(*args, **kwargs):
+            async def decorated(*args, **kwargs):  # type: ignore[misc]  # one of four with one name
                 with self.fresh():
                     return await function(*args, **kwargs)
 

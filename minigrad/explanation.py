@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from functools import reduce
 from os.path import basename, dirname
-from typing import NamedTuple
+from types import FrameType
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary, WeakSet, ref
 
 import numpy as np
@@ -120,7 +121,7 @@ def explain(x: Tensor) -> Explanation:
 
 # ---------------------------------------------------------------- what is recorded while trace() is on
 
-_lines: WeakKeyDictionary[Node, tuple[str, int]] = WeakKeyDictionary()  # where each node was computed
+_lines: WeakKeyDictionary[Node, tuple[str | None, int | None]] = WeakKeyDictionary()  # where each node was computed
 _histories: WeakKeyDictionary[Node, _History] = WeakKeyDictionary()  # by leaf
 
 
@@ -160,7 +161,7 @@ class SourceRecorder(Observer):
     def __init__(self) -> None:
         self.pass_id = object()
         self.position = 0
-        self.visited = None  # a weak reference to the node whose rules are running
+        self.visited: ref[Node] | None = None  # a weak reference to the node whose rules are running
         self.waiting: WeakSet[Node] = WeakSet()  # nodes that were passed a gradient and have not been visited
 
     def computed(self, op: Operation, operands: tuple, result) -> None:
@@ -177,7 +178,7 @@ class SourceRecorder(Observer):
                 self.waiting.clear()
             self.waiting.discard(node)
         self.visited, self.position = ref(node), position
-        parent = node.parents[position]
+        parent: Node | Any = node.parents[position]
         if parent.op is not None:
             self.waiting.add(parent)
             return
@@ -192,7 +193,7 @@ class SourceRecorder(Observer):
 
 def _callers_line() -> tuple[str | None, int | None]:
     """File and line of the innermost call that is neither in this package nor in a wrapper that it wrote."""
-    frame = sys._getframe(2)
+    frame: FrameType | None = sys._getframe(2)
     while frame is not None:
         file = frame.f_code.co_filename
         if not file.startswith(PACKAGE) and "_forward" not in frame.f_globals:

@@ -6,7 +6,6 @@ They trade reading for speed.  `layers.Dense` and `losses` compose; a training l
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,9 +14,7 @@ from .functions import divided, floating
 from .graph import accumulator
 from .operations import sigmoid_tensor
 from .primitive import primitive
-
-if TYPE_CHECKING:
-    from .tensor import Tensor
+from .tensor import Tensor
 
 
 def _rows(a):

@@ -23,7 +23,7 @@ class Worst(NamedTuple):
 
     error: float
     tensor: int
-    index: tuple[int, ...]
+    index: tuple[int, ...]  # type: ignore[assignment]  # tuples have a method of that name
     backward: float
     difference: float
 
@@ -74,7 +74,7 @@ def gradcheck(f: Callable, *tensors: Tensor, tolerance: float = 1e-6, second: bo
 
         def slope() -> Tensor:
             slopes = grad(loss(), [*checked.values()], create_graph=True)
-            return sum(tensor_sum(s * d) for s, d in zip(slopes, directions, strict=True))
+            return sum(tensor_sum(s * d) for s, d in zip(slopes, directions, strict=True))  # type: ignore[return-value]
 
         def curvature() -> list[np.ndarray]:
             y = slope()

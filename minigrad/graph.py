@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Collection, Sequence
 from heapq import heappop, heappush
 from itertools import count
+from typing import Any
 
 import numpy as np
 from numpy import ndarray
@@ -67,6 +68,16 @@ class Node:
 
     __slots__ = ("__weakref__", "age", "dtype", "grad", "name", "op", "parents", "saved", "shape", "traced")
 
+    op: Operation | Any  # None for a leaf
+    parents: tuple[Node | None, ...]  # for each operand its node; None for a constant
+    saved: Any  # the values that the rules need, or a Pass
+    age: int
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    grad: Any  # an array, a NumPy scalar, a tensor after create_graph, or None
+    name: str
+    traced: Any  # what trace() keeps
+
     def __lt__(self, other: Node) -> bool:
         """Order two nodes of one age, which free-threaded Python can make, for the heap."""
         return id(self) < id(other)
@@ -118,7 +129,7 @@ def backward_pass(
         while waiting:
             node = heappop(waiting)[1]
             g = gradients[node] if node in wanted else gradients.pop(node)
-            saved = node.saved if lift is None else lifted(node, lift)
+            saved: Any = node.saved if lift is None else lifted(node, lift)
             if saved.__class__ is Pass:
                 raise already_freed(node.op, saved)
             for position, rule in node.op.rules:

@@ -5,13 +5,22 @@ What has no rule is an error, never an array that silently lost its gradient.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from . import functions as f
 from . import operations as op
+from ._typing import Operand
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .tensor import Tensor
 
 # ufuncs with a rule
-UFUNCS = {
+UFUNCS: dict[np.ufunc, Callable] = {
     np.add: op.tensor_add,
     np.subtract: op.tensor_sub,
     np.multiply: op.tensor_mul,
@@ -29,10 +38,10 @@ UFUNCS = {
 }
 
 # their reductions: np.add.reduce is how the engine sums, on arrays and tensors alike
-REDUCTIONS = {np.add: op.tensor_sum, np.maximum: f.tensor_max, np.minimum: f.tensor_min}
+REDUCTIONS: dict[np.ufunc, Callable] = {np.add: op.tensor_sum, np.maximum: f.tensor_max, np.minimum: f.tensor_min}
 
 # other functions with a rule
-FUNCTIONS = {
+FUNCTIONS: dict[Callable, Callable] = {
     np.sum: op.tensor_sum,
     np.mean: op.tensor_mean,
     np.max: f.tensor_max,
@@ -47,7 +56,17 @@ FUNCTIONS = {
 }
 
 # what is constant wherever it has a derivative, or no number at all: arrays in, arrays out
-CONSTANT = {np.sign, np.isnan, np.isfinite, np.isinf, np.less, np.less_equal, np.greater, np.greater_equal, np.equal}
+CONSTANT: set[Callable] = {
+    np.sign,
+    np.isnan,
+    np.isfinite,
+    np.isinf,
+    np.less,
+    np.less_equal,
+    np.greater,
+    np.greater_equal,
+    np.equal,
+}
 CONSTANT |= {np.not_equal, np.floor, np.ceil, np.rint, np.shape, np.ndim, np.size, np.argmax, np.argmin, np.argsort}
 CONSTANT |= {np.allclose, np.isclose, np.array_equal, np.zeros_like, np.ones_like}
 
@@ -78,6 +97,16 @@ def array_function(tensor, function, types, args: tuple, options: dict):
 def values(x):
     """The array in a tensor; anything else as it is."""
     return getattr(x, "value", x)
+
+
+def reflected(function: Callable[[Operand, Operand], Tensor]) -> Callable[[Tensor, Operand], Tensor]:
+    """The operator for a tensor on the right: `2 - t`."""
+    return lambda self, other: function(other, self)
+
+
+def compared(comparison: Callable) -> Callable[[Tensor, object], NDArray[np.bool_]]:
+    """A comparison of values.  It has no derivative and gives an array of booleans."""
+    return lambda self, other: comparison(self.value, values(other))
 
 
 def _values_of(options: dict) -> dict:

@@ -62,6 +62,8 @@ class debug(Block):
     FloatingPointError: tensor_log: forward made -inf at index (1,) of finite operands: x = 0.0 there.
     """
 
+    observer: _Watcher
+
     def __init__(self) -> None:
         self.observer = _Watcher()
 
@@ -138,8 +140,10 @@ class _Frozen:
         self.count = 0
         self.writeable = array.flags.writeable
         self.depth = 0
-        while isinstance(array := array.base, np.ndarray):
+        base = array.base
+        while isinstance(base, np.ndarray):
             self.depth += 1
+            base = base.base
 
     def thaw(self) -> bool:
         """Restore the array's flag; False where it is a view of an array that another node still needs."""

@@ -44,7 +44,7 @@ class Optimiser:
     array([ 2.5, -3.5])
     """
 
-    arrays: ClassVar[tuple[str, ...]] = ()  # names of the state's arrays, each of the parameter's shape, starting at 0
+    arrays: tuple[str, ...] = ()  # names of the state's arrays, each of the parameter's shape, starting at 0
 
     def __init__(self, parameters: Iterable[Tensor], learning_rate: float) -> None:
         self.parameters = _checked_parameters(type(self).__name__, parameters)
@@ -184,7 +184,7 @@ class Adam(Optimiser):
     array([0.9, 1.1])
     """
 
-    arrays: ClassVar[tuple[str, ...]] = ("mean", "mean_square")
+    arrays = ("mean", "mean_square")
     rule: ClassVar[Callable] = staticmethod(adam_update)
 
     def __init__(
@@ -248,8 +248,8 @@ def clip_gradients(parameters: Iterable[Tensor], max_norm: float) -> float:
     parameters = _checked_parameters("clip_gradients", parameters)
     if max_norm != inf:  # which only asks for the norm
         _checked("clip_gradients", "max_norm", max_norm, positive=True)
-    moved = [p for p in parameters if p.requires_grad and p.grad is not None]
-    gradients = [np.asarray(values(p.grad), np.float64) for p in moved]
+    moved = [(p, p.grad) for p in parameters if p.requires_grad and p.grad is not None]
+    gradients = [np.asarray(values(g), np.float64) for _, g in moved]
     largest = max((float(np.max(np.abs(g), initial=0)) for g in gradients), default=0.0)
     for i, g in enumerate(gradients):
         if not np.all(np.isfinite(g)):
@@ -261,8 +261,8 @@ def clip_gradients(parameters: Iterable[Tensor], max_norm: float) -> float:
         return 0.0
     norm = largest * float(np.sqrt(sum(np.sum((g / largest) ** 2) for g in gradients)))  # no square overflows
     if norm > max_norm:
-        for p in moved:
-            p.grad = p.grad * (max_norm / norm)
+        for p, before in moved:
+            p.grad = before * (max_norm / norm)
     return norm
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from functools import update_wrapper
 from types import FunctionType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -30,7 +30,7 @@ FLOATS = frozenset(t for t in NUMBERS if np.dtype(t).kind == "f")
 RAW = NUMBERS | {np.ndarray, float, int, bool}
 
 
-def primitive(*rules: Callable, **named_rules: Callable) -> Callable:
+def primitive(*rules: Callable, **named_rules: Callable) -> Callable[[F], F]:
     """Attach to a function of arrays its rules: one for each operand from the first on, or by the operand's name.
 
     A rule takes the upstream gradient `g` and returns the operand's gradient.  The names of its other parameters, the
@@ -61,7 +61,8 @@ def primitive(*rules: Callable, **named_rules: Callable) -> Callable:
             namespace.update(SHARED)
             text, file = wrapper_text(parameters, op), f"<minigrad primitive {op.name}>"
             linecache.cache[file] = len(text), None, text.splitlines(True), file  # for tracebacks and debuggers
-            exec(compile(text, file, "exec"), namespace, written := {})
+            written: dict[str, FunctionType] = {}
+            exec(compile(text, file, "exec"), namespace, written)
             wrapper.__code__ = written["wrapper"].__code__.replace(co_name=op.name, co_qualname=op.name)
             return wrapper(*args, **kwargs)
 
@@ -92,7 +93,7 @@ def parameters_of(forward: Callable) -> Mapping[str, inspect.Parameter]:
 
 def _unwritten(*args, **kwargs):
     """Write the wrapper at its first call: to write all of them at once would cost `import` 5 ms."""
-    return _first_call(*args, **kwargs)  # noqa: F821
+    return _first_call(*args, **kwargs)  # type: ignore[name-defined]  # noqa: F821
 
 
 def apply(op: Operation, forward: Callable, operands: Sequence):
@@ -123,12 +124,12 @@ def operation(name: str, parameters: tuple[str, ...], rules: dict[str, Callable]
             raise TypeError(
                 f"{name}: its rule for {operand} is {rule!r}, which names no parameters. Write lambda g, {operand}: ..."
             )
-    needs = {rule.__code__.co_varnames[1 : rule.__code__.co_argcount] for rule in rules.values()}
-    if len(needs) != 1:
+    signatures = {rule.__code__.co_varnames[1 : rule.__code__.co_argcount] for rule in rules.values()}
+    if len(signatures) != 1:
         raise TypeError(
-            f"{name}: its rules take different parameters after g: {sorted(needs)}. Give all of them the same."
+            f"{name}: its rules take different parameters after g: {sorted(signatures)}. Give all of them the same."
         )
-    needs, operands = needs.pop(), tuple(rules)
+    needs, operands = signatures.pop(), tuple(rules)
     known = {*parameters, "y", *(f"{x}_{attribute}" for x in operands for attribute in ("shape", "dtype"))}
     unknown = [x for x in needs if x not in known] + [x for x in operands if x not in parameters]
     if unknown:
@@ -341,7 +342,7 @@ def unknown_parameters(unknown: Mapping, op: Operation, forward: Callable) -> Ty
 
 
 # What the wrappers see.  tensor.py adds _Tensor, so that this file and the operations need not import it.
-SHARED = {"_Node": Node, "_next_age": next_age, "_new": object.__new__, "_ndarray": np.ndarray}
+SHARED: dict[str, Any] = {"_Node": Node, "_next_age": next_age, "_new": object.__new__, "_ndarray": np.ndarray}
 SHARED |= {"_active_blocks": active_blocks, "_records": records, "_observers": observers}
 SHARED |= {"_RAW": RAW, "_other": other, "_as_operand": as_operand, "_constant_only": constant_only}
 SHARED |= {"_FLOATS": FLOATS, "_is_differentiable": is_differentiable}

@@ -12,23 +12,16 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from opcode import opmap
 from types import FrameType
+from typing import Any, ClassVar
 
 import numpy as np
 
 from . import functions as f
-from . import interop, primitive
+from . import interop
 from . import operations as op
 from .context import active_blocks, records
-from .graph import backward_pass, new_leaf
-
-
-def _reflected(function: Callable) -> Callable:
-    return lambda self, other: function(other, self)
-
-
-def _compared(comparison: Callable) -> Callable:
-    return lambda self, other: comparison(self.value, interop.values(other))
-
+from .graph import Node, backward_pass, new_leaf
+from .primitive import SHARED
 
 LOST = (
     "a tensor that requires a gradient would lose it in an array. Join tensors with tensor_stack or tensor_concat; "
@@ -60,6 +53,9 @@ class Tensor:
     # value: an array, or a NumPy scalar where there are no axes (ten times cheaper to compute with than a 0-d array).
     # frozen: set where requires_grad was switched off, so that layers still know the tensor as a parameter.
     __slots__ = ("_name", "frozen", "node", "value")
+
+    value: np.ndarray | Any
+    node: Node | Any  # None where no gradient is wanted
 
     def __init__(self, data, requires_grad: bool = False, dtype=None, name: str | None = None) -> None:
         try:
@@ -175,14 +171,35 @@ class Tensor:
         if self.node is not None:
             self.node.name = name
 
-    shape = property(lambda self: self.value.shape, doc="The sizes of the axes.")
-    dtype = property(lambda self: self.value.dtype, doc="The type of the elements.")
-    ndim = property(lambda self: self.value.ndim, doc="The number of axes.")
-    size = property(lambda self: self.value.size, doc="The number of elements.")
-    T = property(lambda self: op.tensor_transpose(self), doc="The axes reversed.")
-    mT = property(
-        lambda self: op.tensor_transpose(self, (*range(self.ndim - 2), -1, -2)), doc="The last two axes exchanged."
-    )
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The sizes of the axes."""
+        return self.value.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The type of the elements."""
+        return self.value.dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self.value.ndim
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return self.value.size
+
+    @property
+    def T(self) -> Tensor:
+        """The axes reversed."""
+        return op.tensor_transpose(self)
+
+    @property
+    def mT(self) -> Tensor:
+        """The last two axes exchanged."""
+        return op.tensor_transpose(self, (*range(self.ndim - 2), -1, -2))
 
     def __reduce__(self) -> tuple:
         """Copy and pickle constants and leaves with their gradient; TypeError for a computed tensor, whose graph stays here.
@@ -298,20 +315,20 @@ class Tensor:
     __abs__ = f.tensor_abs
     __getitem__ = f.tensor_getitem
 
-    __radd__ = _reflected(op.tensor_add)
-    __rsub__ = _reflected(op.tensor_sub)
-    __rmul__ = _reflected(op.tensor_mul)
-    __rtruediv__ = _reflected(op.tensor_divide)
-    __rpow__ = _reflected(op.tensor_pow)
-    __rmatmul__ = _reflected(op.matmul_tensor)
+    __radd__ = interop.reflected(op.tensor_add)
+    __rsub__ = interop.reflected(op.tensor_sub)
+    __rmul__ = interop.reflected(op.tensor_mul)
+    __rtruediv__ = interop.reflected(op.tensor_divide)
+    __rpow__ = interop.reflected(op.tensor_pow)
+    __rmatmul__ = interop.reflected(op.matmul_tensor)
 
     # Comparisons have no derivative: they give arrays of booleans.
-    __lt__ = _compared(operator.lt)
-    __le__ = _compared(operator.le)
-    __gt__ = _compared(operator.gt)
-    __ge__ = _compared(operator.ge)
-    __eq__ = _compared(operator.eq)
-    __ne__ = _compared(operator.ne)
+    __lt__ = interop.compared(operator.lt)
+    __le__ = interop.compared(operator.le)
+    __gt__ = interop.compared(operator.gt)
+    __ge__ = interop.compared(operator.ge)
+    __eq__: ClassVar[Callable[[Tensor, object], np.ndarray]] = interop.compared(operator.eq)  # type: ignore[assignment]
+    __ne__: ClassVar[Callable[[Tensor, object], np.ndarray]] = interop.compared(operator.ne)  # type: ignore[assignment]
     __hash__ = object.__hash__
 
     def __setitem__(self, index, new) -> None:
@@ -350,7 +367,8 @@ class Tensor:
 
     # ---------------------------------------------------------------- NumPy
 
-    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+    # With np.generic, type checkers do not take array * tensor for an array.
+    def __array__(self, dtype=None, copy=None) -> np.ndarray[Any, np.dtype[np.generic]]:
         """Convert to an array; TypeError where a gradient would be lost on the way."""
         if self.node is not None and records(active_blocks()):
             raise TypeError(LOST)
@@ -360,9 +378,9 @@ class Tensor:
     __array_function__ = interop.array_function
 
 
-primitive.SHARED["_Tensor"] = Tensor
+SHARED["_Tensor"] = Tensor
 for module in (f, op):
-    module.Tensor = Tensor  # typing.get_type_hints looks the name up there
+    vars(module)["Tensor"] = Tensor  # typing.get_type_hints looks the name up there
 
 
 def _with_node(node, value) -> Tensor:
@@ -371,7 +389,9 @@ def _with_node(node, value) -> Tensor:
     return t
 
 
-def _rebuilt(cls: type, value: np.ndarray, kind: tuple[bool, bool], name: str | None, gradient, state) -> Tensor:
+def _rebuilt(
+    cls: type[Tensor], value: np.ndarray, kind: tuple[bool, bool], name: str | None, gradient, state
+) -> Tensor:
     """Make the copy that Tensor.__reduce__ describes."""
     t = object.__new__(cls)
     requires_grad, frozen = kind
@@ -387,7 +407,7 @@ def _rebuilt(cls: type, value: np.ndarray, kind: tuple[bool, bool], name: str | 
 
 def grad(
     y: Tensor, xs: Tensor | Sequence[Tensor], create_graph: bool = False, retain_graph: bool = False, gradient=None
-):
+) -> Any:
     """The gradient of `y` with respect to each of `xs`, leaves or not, leaving every `.grad` alone.
 
     One array for one tensor, a list for a sequence; zeros where `y` does not depend on it.  With `create_graph` they are
@@ -408,7 +428,7 @@ def grad(
             )
         )
     single = isinstance(xs, Tensor)
-    listed = [xs] if single else list(xs) if isinstance(xs, (list, tuple)) else [None]
+    listed: list[Any] = [xs] if single else list(xs) if isinstance(xs, (list, tuple)) else [None]
     if not all(isinstance(x, Tensor) and x.node is not None for x in listed):
         what = next((x for x in listed if not (isinstance(x, Tensor) and x.node is not None)), xs)
         raise (ValueError if isinstance(what, Tensor) else TypeError)(

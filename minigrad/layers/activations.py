@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
+from .._typing import Operand
 from ..functions import tensor_exp, tensor_tanh
 from ..interop import values
 from ..operations import leaky_relu_tensor, relu_tensor, sigmoid_tensor, tensor_sum
 from ..tensor import Tensor
 from .base import BaseLayer
-
-if TYPE_CHECKING:
-    from ..functions import Operand
 
 
 class ReLU(BaseLayer):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from math import sqrt
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._typing import Operand
 from ..functions import tensor_where
 from ..interop import values
 from ..operations import matmul_tensor
@@ -14,9 +14,6 @@ from ..tensor import Tensor
 from .activations import softmax
 from .base import BaseLayer
 from .dense import Dense
-
-if TYPE_CHECKING:
-    from ..functions import Operand
 
 
 def causal_mask(n: int, m: int | None = None) -> np.ndarray:
@@ -30,7 +27,7 @@ def causal_mask(n: int, m: int | None = None) -> np.ndarray:
     return np.tri(n, m, dtype=bool)
 
 
-def attention_weights(query: Operand, key: Operand, mask: np.ndarray | None = None) -> Tensor:
+def attention_weights(query: Tensor | np.ndarray, key: Tensor | np.ndarray, mask: np.ndarray | None = None) -> Tensor:
     """softmax(Q Kᵀ / √d), (…, n, m), for queries Q (…, n, d) and keys K (…, m, d): rows that sum to 1.
 
     Where `mask`, booleans that broadcast to (…, n, m), is False, the weight is exactly 0 and so is its gradient.  A query
@@ -57,7 +54,11 @@ def attention_weights(query: Operand, key: Operand, mask: np.ndarray | None = No
 
 
 def scaled_dot_product_attention(
-    query: Operand, key: Operand, value: Operand, mask: np.ndarray | None = None, causal: bool = False
+    query: Tensor | np.ndarray,
+    key: Tensor | np.ndarray,
+    value: Operand,
+    mask: np.ndarray | None = None,
+    causal: bool = False,
 ) -> Tensor:
     """softmax(Q Kᵀ / √d) V for queries Q (…, n, d), keys K (…, m, d), values V (…, m, e): (…, n, e).
 
@@ -143,7 +144,7 @@ class MultiHeadAttention(BaseLayer):
 def _named(dense: Dense, letter: str) -> Dense:
     """The layer, with parameters that a picture tells apart: WQ and bQ."""
     for p in dense.parameters():
-        p.name += letter
+        p.name = f"{p.name}{letter}"
     return dense
 
 

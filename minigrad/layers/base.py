@@ -34,7 +34,7 @@ class BaseLayer:
     training = True
     buffers: ClassVar[tuple[str, ...]] = ()
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, *inputs: Any, **options: Any) -> Tensor:
         raise NotImplementedError(f"{type(self).__name__} has no forward(self, x). Write one that returns a tensor.")
 
     def __call__(self, *inputs: Any, **options: Any) -> Tensor:

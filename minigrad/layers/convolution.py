@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ..functions import tensor_max
@@ -86,7 +88,7 @@ class MaxPool2d(BaseLayer):
         return f"{self.kernel_size}, stride={self.stride}"
 
 
-def patches(name: str, x: Tensor, kernel: tuple[int, int], stride: tuple[int, int]) -> Tensor:
+def patches(name: str, x: Tensor, kernel: Sequence[int], stride: Sequence[int]) -> Tensor:
     """The patches of X (n, c, h, w): (n, c, kernel · kernel, h', w').  Slice k has element k of every patch."""
     sizes = [(size - k) // step + 1 for size, k, step in zip(x.shape[2:], kernel, stride, strict=True)]
     if min(sizes) < 1:

@@ -82,8 +82,8 @@ class BatchNorm(BaseLayer):
             y, mean, variance = normalised(x, (0, *range(2, len(shape))), self.eps)
             self._follow(values(mean).reshape(-1), values(variance).reshape(-1), values(x).size // features)
         else:
-            mean, variance = self.running_mean.reshape(along), self.running_var.reshape(along)
-            y = (x - mean) / np.sqrt(variance + self.eps)
+            spread = np.sqrt(self.running_var.reshape(along) + self.eps)
+            y = (x - self.running_mean.reshape(along)) / spread
         return y * self.weight.reshape(along) + self.bias.reshape(along)
 
     def _follow(self, mean: np.ndarray, variance: np.ndarray, n: int) -> None:
