@@ -231,7 +231,7 @@ def accumulator(dtype: np.dtype) -> np.dtype:
     return SINGLE if dtype == HALF else dtype
 
 
-def add_reduce(x, axis, keepdims: bool = False):
+def add_reduce(x, axis, keepdims: Any = False):
     """Sum an array or a tensor over `axis`, float16 in float32; the result has the dtype that np.add.reduce gives."""
     if type(x) is ndarray and x.dtype == HALF:
         return np.add.reduce(x, axis=axis, keepdims=keepdims, dtype=SINGLE).astype(HALF)

@@ -6,7 +6,7 @@ What has no rule is an error, never an array that silently lost its gradient.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,8 +15,6 @@ from . import operations as op
 from ._typing import Operand
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from .tensor import Tensor
 
 # ufuncs with a rule
@@ -104,7 +102,7 @@ def reflected(function: Callable[[Operand, Operand], Tensor]) -> Callable[[Tenso
     return lambda self, other: function(other, self)
 
 
-def compared(comparison: Callable) -> Callable[[Tensor, object], NDArray[np.bool_]]:
+def compared(comparison: Callable) -> Callable[[Tensor, object], np.ndarray[Any, np.dtype[np.bool_]]]:
     """A comparison of values.  It has no derivative and gives an array of booleans."""
     return lambda self, other: comparison(self.value, values(other))
 

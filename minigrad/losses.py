@@ -65,14 +65,14 @@ def binary_cross_entropy(
     if weight is not None:
         losses = binary_cross_entropy(y_true, y_pred, "none")
         return _reduced(losses * _weights("binary_cross_entropy: weight", weight, losses), reduction)
-    y_true, p = _pair("binary_cross_entropy", y_true, y_pred)
-    _in_unit_interval("binary_cross_entropy: labels", y_true, LABELS)
+    y, p = _pair("binary_cross_entropy", y_true, y_pred)
+    _in_unit_interval("binary_cross_entropy: labels", y, LABELS)
     _in_unit_interval("binary_cross_entropy: predictions", p, LOGITS)
     dtype, wide = p.dtype, accumulator(p.dtype)
     tiny = wide.type(max(np.finfo(wide).tiny, 1 / float(np.finfo(dtype).max)))
     if wide != dtype:  # beside 1, float16 keeps no p below 2.4e-4
-        y_true, p = y_true.astype(wide), p.astype(wide)
-    loss = _reduced(-y_true * _log_above(tiny, p) - (1 - y_true) * _log_above(tiny, 1 - p), reduction)
+        y, p = y.astype(wide), p.astype(wide)
+    loss = _reduced(-y * _log_above(tiny, p) - (1 - y) * _log_above(tiny, 1 - p), reduction)
     return loss if wide == dtype else loss.astype(dtype)
 
 

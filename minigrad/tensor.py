@@ -379,7 +379,7 @@ class Tensor:
 
 
 SHARED["_Tensor"] = Tensor
-for module in (f, op):
+for module in (f, op, interop):
     vars(module)["Tensor"] = Tensor  # typing.get_type_hints looks the name up there
 
 
