@@ -1,4 +1,4 @@
-"""The types that signatures name: what an operation takes as an operand and as an axis."""
+"""The types that signatures name: what an operation takes as an operand and as an axis, and what a comparison gives."""
 
 from __future__ import annotations
 
@@ -11,4 +11,5 @@ if TYPE_CHECKING:
     from .tensor import Tensor
 
 Operand: TypeAlias = Union["Tensor", np.ndarray, np.generic, float, Sequence[Any]]
+Booleans: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
 Axis: TypeAlias = int | tuple[int, ...] | None

@@ -6,13 +6,13 @@ What has no rule is an error, never an array that silently lost its gradient.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from . import functions as f
 from . import operations as op
-from ._typing import Operand
+from ._typing import Booleans, Operand
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -102,7 +102,7 @@ def reflected(function: Callable[[Operand, Operand], Tensor]) -> Callable[[Tenso
     return lambda self, other: function(other, self)
 
 
-def compared(comparison: Callable) -> Callable[[Tensor, object], np.ndarray[Any, np.dtype[np.bool_]]]:
+def compared(comparison: Callable) -> Callable[[Tensor, object], Booleans]:
     """A comparison of values.  It has no derivative and gives an array of booleans."""
     return lambda self, other: comparison(self.value, values(other))
 

@@ -19,6 +19,7 @@ import numpy as np
 from . import functions as f
 from . import interop
 from . import operations as op
+from ._typing import Booleans
 from .context import active_blocks, records
 from .graph import Node, backward_pass, new_leaf
 from .primitive import SHARED
@@ -327,8 +328,8 @@ class Tensor:
     __le__ = interop.compared(operator.le)
     __gt__ = interop.compared(operator.gt)
     __ge__ = interop.compared(operator.ge)
-    __eq__: ClassVar[Callable[[Tensor, object], np.ndarray]] = interop.compared(operator.eq)  # type: ignore[assignment]
-    __ne__: ClassVar[Callable[[Tensor, object], np.ndarray]] = interop.compared(operator.ne)  # type: ignore[assignment]
+    __eq__: ClassVar[Callable[[Tensor, object], Booleans]] = interop.compared(operator.eq)  # type: ignore[assignment]
+    __ne__: ClassVar[Callable[[Tensor, object], Booleans]] = interop.compared(operator.ne)  # type: ignore[assignment]
     __hash__ = object.__hash__
 
     def __setitem__(self, index, new) -> None:
