@@ -70,7 +70,8 @@ class Explanation(NamedTuple):
             lines.append(f"  {f'{c.backward}. ' if passes > 1 else ''}{c}")
         return "\n".join(lines)
 
-    __repr__ = __str__
+    def __repr__(self) -> str:
+        return str(self)
 
 
 def explain(x: Tensor) -> Explanation:

@@ -66,8 +66,8 @@ def _array(state: Mapping, name: str, caller: str) -> np.ndarray:
 
 def _without(names: list, others: list) -> list:
     """The names that are not among the others, in order."""
-    others = set(others)
-    return [name for name in names if name not in others]
+    known = set(others)
+    return [name for name in names if name not in known]
 
 
 def _some(names: list) -> str:
