@@ -114,16 +114,17 @@ def backward_pass(
     The youngest waiting node is always ready, because every node that uses its result is younger and was visited
     before.  So each node is visited once, with its gradient complete, and without recursion.
 
-    Ownership of memory is one rule: the pass writes only into sums that it made itself, and hands out only those or
-    copies, because a rule may keep or share whatever it returns.
+    Ownership of memory is one rule: a rule may keep or share what it returns, so the pass writes only into copies and
+    sums that it made itself, and hands out only those.
 
     Returns {leaf: gradient}, or {node: gradient} for the nodes in `wanted`, in which case only nodes on a path to them
     are visited.  Each node is freed after its visit unless `retain`.  `lift(node, value)` makes a tensor of a saved value;
     with it the rules run on tensors, and the gradients have graphs of their own.
     """
-    gradients, sums = {root: seed}, set()
     path = nodes_between(root, wanted) if wanted else None
     waiting = [(root.age, root)] if (root.op if path is None else root in path) else []
+    gradients = {root: copied(seed) if root.op is None or root in wanted else seed}
+    own: set[Node] = set()  # nodes whose gradient is a copy or a sum made here
     watching, this, node = observers() if active_blocks() else (), Pass(), root
     try:
         while waiting:
@@ -145,15 +146,18 @@ def backward_pass(
                     d = fitted(d, node, position, parent.shape)
                 for observer in watching:
                     observer.contributed(node, position, g, d)
-                if parent not in gradients:
+                if parent in own:
+                    gradients[parent] += d
+                elif parent in gradients:
+                    gradients[parent] = gradients[parent] + d
+                    own.add(parent)
+                else:
                     gradients[parent] = d
+                    if parent.op is None or parent in wanted:
+                        gradients[parent] = copied(d)
+                        own.add(parent)
                     if parent.op if path is None else parent in path:
                         heappush(waiting, (parent.age, parent))
-                elif parent in sums:
-                    gradients[parent] += d
-                else:
-                    gradients[parent] = gradients[parent] + d
-                    sums.add(parent)
             if not retain:
                 for observer in watching:
                     observer.freed(node)
@@ -161,8 +165,7 @@ def backward_pass(
     except BaseException as error:
         this.failure = f"{type(error).__name__} at {node.op.name}"
         raise
-    found = gradients if path is None else [node for node in wanted if node in gradients]
-    return {node: gradients[node] if node in sums else copied(gradients[node]) for node in found}
+    return gradients if path is None else {node: gradients[node] for node in wanted if node in gradients}
 
 
 def copied(g):

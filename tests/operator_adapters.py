@@ -28,6 +28,8 @@ class Library:
         for module in (mg, layers, losses):
             if hasattr(module, name):
                 return getattr(module, name)
+        if name.startswith("__"):  # doctest looks for what every object may have
+            raise AttributeError(name)
         raise Skip(f"minigrad has no {name}")
 
 
