@@ -68,7 +68,7 @@ class Block:
 
         elif inspect.iscoroutinefunction(function):
 
-            async def decorated(*args, **kwargs):  # type: ignore[misc]  # one of four with one name
+            async def decorated(*args, **kwargs):  # type: ignore[misc]  # the four have one name
                 with self.fresh():
                     return await function(*args, **kwargs)
 

@@ -74,7 +74,7 @@ def gradcheck(f: Callable, *tensors: Tensor, tolerance: float = 1e-6, second: bo
 
         def slope() -> Tensor:
             slopes = grad(loss(), [*checked.values()], create_graph=True)
-            return sum(tensor_sum(s * d) for s, d in zip(slopes, directions, strict=True))  # type: ignore[return-value]
+            return sum(tensor_sum(s * d) for s, d in zip(slopes, directions, strict=True))  # type: ignore[return-value]  # sum starts from 0
 
         def curvature() -> list[np.ndarray]:
             y = slope()

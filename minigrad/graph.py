@@ -74,7 +74,7 @@ class Node:
     age: int
     shape: tuple[int, ...]
     dtype: np.dtype
-    grad: Any  # an array, a NumPy scalar, a tensor after create_graph, or None
+    grad: Any  # None, an array or a NumPy scalar; a tensor after create_graph
     name: str
     traced: Any  # what trace() keeps
 

@@ -323,7 +323,7 @@ class Tensor:
     __rpow__ = interop.reflected(op.tensor_pow)
     __rmatmul__ = interop.reflected(op.matmul_tensor)
 
-    # Comparisons have no derivative: they give arrays of booleans.
+    # Comparisons have no derivative: they give arrays of booleans, where those of `object` give one bool.
     __lt__ = interop.compared(operator.lt)
     __le__ = interop.compared(operator.le)
     __gt__ = interop.compared(operator.gt)
