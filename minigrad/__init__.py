@@ -12,6 +12,20 @@ Read it in this order: graph.py, context.py, primitive.py, functions.py, operati
 
 from . import fused, layers, losses, optimisers
 from .context import no_grad
+from .einsum import tensor_einsum
+from .elementwise import (
+    tensor_cos,
+    tensor_cosh,
+    tensor_expm1,
+    tensor_log1p,
+    tensor_log2,
+    tensor_log10,
+    tensor_reciprocal,
+    tensor_sin,
+    tensor_sinh,
+    tensor_square,
+    tensor_tan,
+)
 from .explanation import explain
 from .functions import (
     tensor_abs,
@@ -53,7 +67,34 @@ from .operations import (
     tensor_transpose,
 )
 from .primitive import primitive
+from .rearranging import (
+    tensor_expand_dims,
+    tensor_flatten,
+    tensor_flip,
+    tensor_hstack,
+    tensor_moveaxis,
+    tensor_pad,
+    tensor_ravel,
+    tensor_split,
+    tensor_squeeze,
+    tensor_swapaxes,
+    tensor_take_along_axis,
+    tensor_tril,
+    tensor_triu,
+    tensor_vstack,
+)
+from .reductions import (
+    tensor_cumsum,
+    tensor_log_softmax,
+    tensor_logsumexp,
+    tensor_norm,
+    tensor_prod,
+    tensor_softmax,
+    tensor_std,
+    tensor_var,
+)
 from .tensor import Tensor, grad
 from .transforms import hvp, jacobian, jvp, value_and_grad, vjp
+from .windows import tensor_windows
 
 __version__ = "0.1.0"

@@ -10,12 +10,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from . import einsum, elementwise, rearranging, reductions
 from . import functions as f
 from . import operations as op
 from ._typing import Booleans, Operand
 
 if TYPE_CHECKING:
     from .tensor import Tensor
+
+
+def _linalg_norm(x, ord=None, axis=None, keepdims: bool = False) -> Tensor:
+    """np.linalg.norm's order of parameters.  Without an axis, an order of 1 or ∞ of a matrix would be another norm."""
+    if ord is not None and x.ndim > 1 and not isinstance(axis, int):
+        raise no_rule("numpy.linalg.norm of a matrix with an order")
+    return reductions.tensor_norm(x, axis, keepdims, 2 if ord is None else ord)
+
 
 # ufuncs with a rule
 UFUNCS: dict[np.ufunc, Callable] = {
@@ -33,10 +42,27 @@ UFUNCS: dict[np.ufunc, Callable] = {
     np.tanh: f.tensor_tanh,
     np.maximum: f.tensor_maximum,
     np.minimum: f.tensor_minimum,
+    np.positive: f.tensor_copy,
+    np.square: elementwise.tensor_square,
+    np.reciprocal: elementwise.tensor_reciprocal,
+    np.sin: elementwise.tensor_sin,
+    np.cos: elementwise.tensor_cos,
+    np.tan: elementwise.tensor_tan,
+    np.sinh: elementwise.tensor_sinh,
+    np.cosh: elementwise.tensor_cosh,
+    np.log1p: elementwise.tensor_log1p,
+    np.log2: elementwise.tensor_log2,
+    np.log10: elementwise.tensor_log10,
+    np.expm1: elementwise.tensor_expm1,
 }
 
 # their reductions: np.add.reduce is how the engine sums, on arrays and tensors alike
-REDUCTIONS: dict[np.ufunc, Callable] = {np.add: op.tensor_sum, np.maximum: f.tensor_max, np.minimum: f.tensor_min}
+REDUCTIONS: dict[np.ufunc, Callable] = {
+    np.add: op.tensor_sum,
+    np.multiply: reductions.tensor_prod,
+    np.maximum: f.tensor_max,
+    np.minimum: f.tensor_min,
+}
 
 # other functions with a rule
 FUNCTIONS: dict[Callable, Callable] = {
@@ -51,6 +77,29 @@ FUNCTIONS: dict[Callable, Callable] = {
     np.where: f.tensor_where,
     np.broadcast_to: f.tensor_broadcast_to,
     np.copy: f.tensor_copy,
+    np.amax: f.tensor_max,
+    np.amin: f.tensor_min,
+    np.clip: f.tensor_clip,
+    np.dot: op.matmul_tensor,
+    np.prod: reductions.tensor_prod,
+    np.cumsum: reductions.tensor_cumsum,
+    np.var: reductions.tensor_var,
+    np.std: reductions.tensor_std,
+    np.linalg.norm: _linalg_norm,
+    np.einsum: einsum.tensor_einsum,
+    np.squeeze: rearranging.tensor_squeeze,
+    np.expand_dims: rearranging.tensor_expand_dims,
+    np.ravel: rearranging.tensor_ravel,
+    np.swapaxes: rearranging.tensor_swapaxes,
+    np.moveaxis: rearranging.tensor_moveaxis,
+    np.flip: rearranging.tensor_flip,
+    np.split: rearranging.tensor_split,
+    np.hstack: rearranging.tensor_hstack,
+    np.vstack: rearranging.tensor_vstack,
+    np.pad: rearranging.tensor_pad,
+    np.tril: rearranging.tensor_tril,
+    np.triu: rearranging.tensor_triu,
+    np.take_along_axis: rearranging.tensor_take_along_axis,
 }
 
 # what is constant wherever it has a derivative, or no number at all: arrays in, arrays out

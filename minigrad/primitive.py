@@ -111,7 +111,8 @@ def apply(op: Operation, forward: Callable, operands: Sequence):
     blocks = active_blocks()
     if any(node is not None for node in nodes) and is_differentiable(y, op) and records(blocks):
         t.node = node = Node()
-        node.op, node.parents, node.saved, node.age, node.shape = op, nodes, (), next_age(), y.shape
+        node.op, node.parents, node.age, node.shape = op, nodes, next_age(), y.shape
+        node.saved = tuple(values[op.operands.index(x)] for x in op.needs)  # a rule may need operands, and nothing else
     for observer in observers(blocks):
         observer.computed(op, tuple(operands), t)
     return t

@@ -16,12 +16,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from . import einsum, elementwise, interop, methods, rearranging, reductions, windows
 from . import functions as f
-from . import interop
 from . import operations as op
 from ._typing import Booleans
 from .context import active_blocks, records
 from .graph import Node, backward_pass, new_leaf
+from .methods import Methods
 from .primitive import SHARED
 
 LOST = (
@@ -35,7 +36,7 @@ def is_assignment(frame: FrameType) -> bool:
     return frame.f_code.co_code[frame.f_lasti] == opmap["STORE_SUBSCR"]
 
 
-class Tensor:
+class Tensor(Methods):
     """An array of real numbers, with the graph of what it was computed from.
 
     `data` is anything NumPy makes a numeric array of.  With `requires_grad=True` the tensor is a leaf that gradients are
@@ -243,6 +244,15 @@ class Tensor:
             raise TypeError(f"array[...] = tensor: {LOST}")
         return self.item()
 
+    def __int__(self) -> int:
+        if self.node is not None and is_assignment(sys._getframe(1)):
+            raise TypeError(f"array[...] = tensor: {LOST}")
+        return int(self.item())
+
+    def tolist(self) -> list | float:
+        """The values as nested lists of Python's numbers."""
+        return self.value.tolist()
+
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec else repr(self)
 
@@ -313,6 +323,7 @@ class Tensor:
     __pow__ = op.tensor_pow
     __matmul__ = op.matmul_tensor
     __neg__ = f.tensor_neg
+    __pos__ = f.tensor_copy
     __abs__ = f.tensor_abs
     __getitem__ = f.tensor_getitem
 
@@ -338,34 +349,6 @@ class Tensor:
             "or .data[...] = for a leaf between two passes."
         )
 
-    # ---------------------------------------------------------------- methods
-
-    sum = op.tensor_sum
-    mean = op.tensor_mean
-    max = f.tensor_max
-    min = f.tensor_min
-    sigmoid = op.sigmoid_tensor
-    softplus = op.tensor_softplus
-    relu = op.relu_tensor
-    leaky_relu = op.leaky_relu_tensor
-    exp = f.tensor_exp
-    log = f.tensor_log
-    sqrt = f.tensor_sqrt
-    tanh = f.tensor_tanh
-    abs = f.tensor_abs
-    clip = f.tensor_clip
-    copy = f.tensor_copy
-    astype = f.tensor_astype
-    dot = op.matmul_tensor
-
-    def reshape(self, *shape) -> Tensor:
-        """`x.reshape(2, -1)` or `x.reshape((2, -1))`."""
-        return op.tensor_reshape(self, shape[0] if len(shape) == 1 else shape)
-
-    def transpose(self, *axes) -> Tensor:
-        """`x.transpose()`, `x.transpose(1, 2, 0)` or `x.transpose((1, 2, 0))`."""
-        return op.tensor_transpose(self, (axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes) or None)
-
     # ---------------------------------------------------------------- NumPy
 
     # With np.generic, type checkers do not take array * tensor for an array.
@@ -380,7 +363,7 @@ class Tensor:
 
 
 SHARED["_Tensor"] = Tensor
-for module in (f, op, interop):
+for module in (f, op, interop, elementwise, reductions, rearranging, einsum, windows, methods):
     vars(module)["Tensor"] = Tensor  # typing.get_type_hints looks the name up there
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import wraps
 from itertools import permutations
 from math import prod
 
@@ -193,6 +194,75 @@ def softplus(x):
     return np.logaddexp(0, x, dtype=x.dtype)
 
 
+MOMENTS = each([((2, 3, 5),)], [{"axis": a, "keepdims": k} for a in (None, 0, (0, 2)) for k in (False, True)])
+MOMENTS += each([((5,),)], [{"ddof": 1}, {"axis": -1, "ddof": 1}])
+NORMS = each([((2, 3, 5),)], [{"axis": a, "keepdims": k} for a in (None, 1, (0, 2)) for k in (False, True)])
+NORMS += each([((2, 3),)], [{"axis": 1, "ord": 1}, {"axis": 1, "ord": np.inf}])
+SOFTMAXES = each([((2, 3),), ((5,),), ((2, 3, 5),), ((0, 3),)], [{}, {"axis": 0}]) + each(
+    [((2, 3, 5),)], [{"axis": (0, 2)}]
+)
+EINSUMS = [
+    ("ij,jk->ik", (2, 3), (3, 5)),
+    ("ij,jk", (2, 3), (3, 5)),
+    ("ij->ji", (2, 3)),
+    ("ij->", (2, 3)),
+    ("ij->j", (2, 3)),
+]
+EINSUMS += [
+    ("ii->", (3, 3)),
+    ("ii->i", (3, 3)),
+    ("iij->j", (3, 3, 2)),
+    ("i,j->ij", (2,), (3,)),
+    ("ij,ij->", (2, 3), (2, 3)),
+]
+EINSUMS += [
+    ("...ij,...jk->...ik", (7, 2, 3), (3, 5)),
+    ("...i->...", (2, 3)),
+    ("ij,k->i", (2, 3), (5,)),
+    ("ij,jk,kl->il", (2, 3), (3, 5), (5, 2)),
+]
+EINSUMS += [("ba", (2, 3)), ("ij,ij->ij", (2, 1), (2, 3)), (",i->i", (), (3,))]
+
+
+def norm(x, axis=None, keepdims=False, ord=2):
+    return np.sum(np.abs(x) ** ord, axis, keepdims=keepdims) ** (1 / ord) if ord < 3 else np.max(np.abs(x), axis)
+
+
+def logsumexp(x, axis=None, keepdims=False):
+    return np.log(np.sum(np.exp(x), axis, keepdims=keepdims))
+
+
+def windows(x, size, stride=1):
+    """One window after another, by slicing."""
+    sizes = size if isinstance(size, tuple) else (size,)
+    strides = stride if isinstance(stride, tuple) else (stride,) * len(sizes)
+    counts = [1 + (n - k) // s for n, k, s in zip(x.shape[-len(sizes) :], sizes, strides, strict=True)]
+    parts = [
+        x[(..., *(slice(i * s, i * s + k) for i, s, k in zip(at, strides, sizes, strict=True)))]
+        for at in np.ndindex(*counts)
+    ]
+    return np.stack(parts, -1 - len(sizes)).reshape(*x.shape[: -len(sizes)], *counts, *sizes)
+
+
+def of_x(function):
+    """NumPy's function, of an operand that it does not call x."""
+    return wraps(function)(lambda x, **parameters: function(x, **parameters))
+
+
+def part(split):
+    """The second part of a split, under the name of the function: a row has one result."""
+    return wraps(split)(lambda x, **parameters: split(x, **parameters)[1])
+
+
+@wraps(mg.tensor_einsum)
+def contraction(operands, equation):
+    return mg.tensor_einsum(equation, *operands)
+
+
+def np_contraction(operands, equation):
+    return np.einsum(equation, *operands)
+
+
 ROWS = [
     # operations.py
     Row(mg.tensor_add, lambda a, b: a + b, "a b", each(TWO)),
@@ -268,6 +338,101 @@ ROWS = [
     Row(
         mg.tensor_getitem, lambda x, index: x[index], "x", each([((0, 3),)], [{"index": i} for i in ((), (..., 1), [])])
     ),
+    # elementwise.py
+    *(
+        Row(getattr(mg, f"tensor_{name}"), of_x(getattr(np, name)), "x", each(ONE))
+        for name in ("sin", "cos", "sinh", "cosh")
+    ),
+    *(Row(getattr(mg, f"tensor_{name}"), of_x(getattr(np, name)), "x", each(ONE)) for name in ("expm1", "square")),
+    *(
+        Row(getattr(mg, f"tensor_{name}"), of_x(getattr(np, name)), "x", each(ONE), positive)
+        for name in ("log1p", "log2")
+    ),
+    Row(mg.tensor_log10, of_x(np.log10), "x", each(ONE), positive),
+    Row(mg.tensor_tan, of_x(np.tan), "x", each(ONE), lambda rng, shapes: [rng.uniform(-1, 1, s) for s in shapes]),
+    Row(mg.tensor_reciprocal, of_x(np.reciprocal), "x", each(ONE), nonzero),
+    # reductions.py
+    Row(mg.tensor_prod, lambda x, axis, keepdims: np.prod(x, axis, keepdims=keepdims), "x", REDUCTIONS[::2]),
+    Row(
+        mg.tensor_cumsum,
+        of_x(np.cumsum),
+        "x",
+        each([((2, 3, 5),)], [{"axis": i} for i in (None, 0, 1, -1)]) + each(ONE[:2]),
+    ),
+    *(Row(getattr(mg, f"tensor_{name}"), of_x(getattr(np, name)), "x", MOMENTS) for name in ("var", "std")),
+    Row(mg.tensor_norm, norm, "x", NORMS, nonzero),
+    Row(mg.tensor_logsumexp, logsumexp, "x", REDUCTIONS[:20:3] + each([((5,),)], [{}])),
+    Row(mg.tensor_softmax, lambda x, axis=-1: np.exp(x - logsumexp(x, axis, True)), "x", SOFTMAXES),
+    Row(mg.tensor_log_softmax, lambda x, axis=-1: x - logsumexp(x, axis, True), "x", SOFTMAXES),
+    # rearranging.py, windows.py, einsum.py
+    Row(
+        mg.tensor_squeeze,
+        of_x(np.squeeze),
+        "x",
+        each([((2, 1, 3, 1),)], [{}, {"axis": 1}, {"axis": (-1, 1)}]) + each(ONE),
+    ),
+    Row(
+        mg.tensor_expand_dims,
+        of_x(np.expand_dims),
+        "x",
+        each([((2, 3),), ((),)], [{"axis": 0}]) + each([((2, 3),)], [{"axis": (0, -1)}]),
+    ),
+    Row(mg.tensor_ravel, of_x(np.ravel), "x", each(ONE)),
+    Row(
+        mg.tensor_flatten,
+        lambda x, start_dim=0: x.reshape(*x.shape[:start_dim], -1),
+        "x",
+        each([((2, 3, 5),)], [{}, {"start_dim": 1}]),
+    ),
+    Row(
+        mg.tensor_swapaxes,
+        of_x(np.swapaxes),
+        "x",
+        each([((2, 3, 5),)], [{"axis1": 0, "axis2": -1}, {"axis1": 1, "axis2": 1}]),
+    ),
+    Row(
+        mg.tensor_moveaxis,
+        of_x(np.moveaxis),
+        "x",
+        each([((2, 3, 5),)], [{"source": 0, "destination": -1}, {"source": (0, 2), "destination": (1, 0)}]),
+    ),
+    Row(
+        mg.tensor_flip,
+        lambda x, axis=None: np.flip(x, axis),
+        "x",
+        each(ONE) + each([((2, 3, 5),)], [{"axis": 1}, {"axis": (0, -1)}]),
+    ),
+    Row(
+        part(mg.tensor_split),
+        part(of_x(np.split)),
+        "x",
+        each([((6, 2),)], [{"indices_or_sections": 3}, {"indices_or_sections": [1, 4]}]),
+        positive,
+    ),
+    Row(mg.tensor_hstack, np.hstack, None, [(((2, 3), (2, 1)), {}), (((3,), (2,)), {}), (((), ()), {})]),
+    Row(mg.tensor_vstack, np.vstack, None, [(((2, 3), (1, 3)), {}), (((3,), (2, 3)), {}), (((), ()), {})]),
+    Row(mg.tensor_pad, of_x(np.pad), "x", each([((2, 3),)], [{"pad_width": w} for w in (1, (0, 2), ((1, 2), (3, 0)))])),
+    *(
+        Row(f, n, "x", each([((3, 4),), ((2, 3, 3),)], [{"k": k} for k in (0, 1, -1)]))
+        for f, n in ((mg.tensor_tril, of_x(np.tril)), (mg.tensor_triu, of_x(np.triu)))
+    ),
+    Row(
+        mg.tensor_take_along_axis,
+        of_x(np.take_along_axis),
+        "x",
+        each(
+            [((2, 3),)],
+            [{"indices": np.array([[0, 0], [2, 1]]), "axis": 1}, {"indices": np.array([[1, 0, 1]]), "axis": 0}],
+        ),
+    ),
+    Row(
+        mg.tensor_windows,
+        windows,
+        "x",
+        each([((2, 7),)], [{"size": 3}, {"size": 2, "stride": 3}])
+        + each([((2, 5, 6),)], [{"size": (3, 2), "stride": (2, 1)}]),
+    ),
+    Row(contraction, np_contraction, None, [(shapes, {"equation": e}) for e, *shapes in EINSUMS]),
     # fused.py
     Row(fused.affine, lambda x, w, b: np.einsum("...i,oi->...o", x, w) + b, "x w b", each(AFFINES)),
     Row(
