@@ -192,11 +192,17 @@ def _shifted(z: Tensor) -> tuple[Tensor, Tensor]:
     return shifted, tensor_log(tensor_sum(tensor_exp(shifted), axis=1))
 
 
-def _read(name: str, x: Operand):
-    """The values of an operand; TypeError for a list with tensors in it, whose gradients would be lost."""
+def _read(name: str, x: Operand) -> np.ndarray:
+    """The values of an operand; TypeError for what is not numbers, and for tensors in a list, whose gradients would be lost."""
     if isinstance(x, (list, tuple)) and any(t.requires_grad for t in _tensors_in(x)):
         raise TypeError(f"{name}: a list of tensors would lose their gradients. Join them first: tensor_stack(list).")
-    return values(x)
+    try:
+        array = np.asarray(values(x))
+    except ValueError as error:
+        raise ValueError(f"{name}: not a rectangular array of numbers: {error}") from error
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name}: values of dtype {array.dtype}; give real numbers.")
+    return array
 
 
 def _tensors_in(x: Sequence) -> Iterator[Tensor]:
@@ -220,10 +226,7 @@ def _labels(name: str, y_true: Operand, y_pred: Tensor) -> Tensor:
     """
     if isinstance(y_true, Tensor) and y_true.requires_grad:
         return y_true
-    labels = np.asarray(_read(name, y_true))
-    if labels.dtype.kind not in "biuf":
-        raise TypeError(f"{name}: y_true holds {labels.dtype}; labels are real numbers.")
-    return Tensor(np.array(labels, y_pred.dtype))
+    return Tensor(np.array(_read(name, y_true), y_pred.dtype))
 
 
 def _pair(name: str, y_true: Operand, y_pred: Operand) -> tuple[Tensor, Tensor]:

@@ -95,6 +95,25 @@ def test_a_batch_with_nothing_to_learn_costs_0(reduction):
         assert not loss.data.any() and not x.grad.any()
 
 
+def test_one_class_and_an_ignored_row():
+    """The row that does not count is looked up somewhere, and there is but one place."""
+    assert losses.cross_entropy([0, -1], np.ones((2, 1)), "none", ignore_index=-1).data.tolist() == [0, 0]
+
+
+def test_without_weights_the_composition_is_as_short_as_before():
+    """Weights of 1 give the same numbers, in twice the operations."""
+    seen = []
+
+    class Watch(mg.graph.Observer):
+        def computed(self, op, operands, result):
+            seen.append(op.name)
+
+    with mg.graph.observing(Watch()):
+        losses.cross_entropy(CLASSES, leaf(LOGITS))
+    names = ["tensor_sub", "tensor_exp", "tensor_sum", "tensor_log", "tensor_getitem", "tensor_sub", "tensor_mean"]
+    assert seen == names
+
+
 def test_gradients_of_weighted_losses():
     """First and second derivatives in the logits; in weights too, where they are tensors."""
     for y in (CLASSES, SOFT):
@@ -131,9 +150,13 @@ def test_binary_weights_by_hand():
 @FLOATS
 def test_weights_keep_the_dtype_of_the_predictions(dtype):
     for weight in (WEIGHT, WEIGHT.tolist(), WEIGHT.astype(np.float32), Tensor(WEIGHT)):
-        for y, options in [(CLASSES, {"ignore_index": 2}), (SOFT, {})]:
+        for y, options in [
+            (CLASSES, {"ignore_index": 2}),
+            (SOFT, {"weight": weight}),
+            (CLASSES, {"weight": weight, "ignore_index": 2}),
+        ]:
             x = leaf(LOGITS, dtype)
-            loss = losses.cross_entropy(y, x, weight=weight, **options)
+            loss = losses.cross_entropy(y, x, **options)
             loss.backward()
             assert loss.dtype == x.grad.dtype == dtype
         x = leaf(LOGITS, dtype)
@@ -290,7 +313,18 @@ def test_lists_of_tensors(name):
             lambda: losses.binary_cross_entropy_with_logits(BINARY[0], P[0], pos_weight=np.ones((6, 3))),
             r"^binary_cross_entropy_with_logits: pos_weight of shape \(6, 3\) for predictions of shape \(3,\)",
         ),
-        (lambda: losses.mean_squared_error(["a"], [1.0]), "^mean_squared_error: y_true holds <U1"),
+        (lambda: losses.mean_squared_error(["a"], [1.0]), "^mean_squared_error: values of dtype <U1"),
+        (lambda: losses.cross_entropy([["a"] * 3] * 6, LOGITS), "^cross_entropy: values of dtype <U1"),
+        (lambda: losses.hinge([[1.0], [1.0, -1.0]], [1.0]), "^hinge: not a rectangular array"),
+        (lambda: losses.hinge([1.0], [1j]), "^hinge: values of dtype complex128"),
+        (
+            lambda: losses.cross_entropy(CLASSES, LOGITS, weight=["a"] * 3),
+            "^cross_entropy: weight: values of dtype <U1",
+        ),
+        (
+            lambda: losses.cross_entropy(CLASSES, LOGITS, weight=[leaf(1.0)] * 3),
+            "^cross_entropy: weight: a list of tensors",
+        ),
     ],
 )
 def test_weights_and_labels_that_do_not_fit(call, message):
@@ -309,6 +343,9 @@ def test_a_probability_rounded_past_1(dtype):
         losses.binary_cross_entropy([1.0], [-1e-10])
     with pytest.raises(ValueError, match=r"to 1.0000000001;.*clip"):
         losses.binary_cross_entropy([1.0], [1 + 1e-10])
+    for p, advice in [(1.0009, "clip"), (1 + 0.001, "logits"), (-0.0009, "clip"), (-0.001, "logits")]:
+        with pytest.raises(ValueError, match=advice):
+            losses.binary_cross_entropy([1.0], [p])
     with pytest.raises(ValueError, match="look like logits"):
         losses.binary_cross_entropy([1.0, 0.0], [1 + 1e-10, -2.0])
     with pytest.raises(ValueError, match=r"labels from 0.0 to 1.0000000001;.*\(y \+ 1\) / 2"):
