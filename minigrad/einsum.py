@@ -109,7 +109,10 @@ def parse(equation: str, shapes: list[tuple[int, ...]]) -> tuple[list[str], str]
         output = stretch + "".join(sorted(c for c in set(joined) - set(stretch) if joined.count(c) == 1))
     output = output.replace("...", stretch)
     if len(set(output)) < len(output) or not set(output) <= set("".join(inputs)):
-        raise ValueError(f"tensor_einsum: {equation!r}: the result names an axis twice, or one that no operand has.")
+        raise ValueError(
+            f"tensor_einsum: {equation!r}: the result names an axis twice, or one that no operand has. "
+            "Give each letter of the operands at most once."
+        )
     return inputs, output
 
 
@@ -121,7 +124,10 @@ def _sizes(equation: str, inputs: list[str], shapes: list[tuple[int, ...]]) -> d
             if sizes.setdefault(letter, n) == 1:
                 sizes[letter] = n
             elif n not in (1, sizes[letter]):
-                raise ValueError(f"tensor_einsum: {equation!r}: {letter} has size {sizes[letter]} and size {n}.")
+                raise ValueError(
+                    f"tensor_einsum: {equation!r}: {letter} has size {sizes[letter]} and size {n}. "
+                    "Give axes of one letter the same size, or 1."
+                )
     return sizes
 
 

@@ -81,7 +81,8 @@ def explain(x: Tensor) -> Explanation:
     was, the line of your program that computed the operation, and the value, of the shape of x.  Contributions of
     several calls of backward() accumulate, as `.grad` does, until zero_grad().
 
-    Returns an `Explanation`: print it, or read its `contributions`.  TypeError if x is not a tensor; ValueError if it
+    Returns an `Explanation`: print it, or read its `contributions`, each with `operation`, `operand`, `value`, `file`, `line` and
+    `source`; its `sum()` is the gradient.  TypeError if x is not a tensor; ValueError if it
     is not a leaf; RuntimeError if x has no gradient, or one that trace() did not see being computed.
 
     >>> from minigrad import trace

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ._typing import Axis, Operand
-from .functions import floating, kept_shape, tensor_abs, tensor_exp, tensor_max, tensor_where
+from .functions import floating, kept_shape, tensor_abs, tensor_astype, tensor_exp, tensor_max, tensor_where
 from .graph import accumulator
 from .operations import tensor_concat, tensor_mean, tensor_reshape, tensor_sum, tensor_transpose
 from .primitive import primitive
@@ -163,7 +163,7 @@ def tensor_norm(x: Operand, axis: Axis = None, keepdims: bool = False, ord: floa
         return tensor_max(tensor_abs(x), axis, keepdims)
     if ord != 2:
         raise ValueError(f"tensor_norm: ord={ord!r}. Give 1, 2 or np.inf.")
-    return _length(x if x.dtype.kind == "f" else floating(x), axis, keepdims)
+    return _length(x if x.dtype.kind == "f" else tensor_astype(x, np.float64), axis, keepdims)
 
 
 # ---------------------------------------------------------------- softmax and its logarithm

@@ -39,7 +39,16 @@ import pytest
 from .changes import LIBRARY, Mutant, compiled, mutants
 
 HERE = Path(__file__).parent
-FILES = ["context.py", "graph.py", "primitive.py", "functions.py", "operations.py", "fused.py", "tensor.py", "losses.py"]
+FILES = [
+    "context.py",
+    "graph.py",
+    "primitive.py",
+    "functions.py",
+    "operations.py",
+    "fused.py",
+    "tensor.py",
+    "losses.py",
+]
 FILES += ["elementwise.py", "reductions.py", "rearranging.py", "windows.py", "einsum.py"]
 FILES += ["states.py", "updates.py", "optimisers.py"]
 # The tests of the library, the quick ones first; no doctests, which can be run only once
