@@ -197,36 +197,58 @@ def test_an_asynchronous_generator_does_not_switch_its_caller_off():
 
 def test_decorated_functions_of_every_kind_do_not_record():
     @mg.no_grad()
-    def plain(depth=2):
+    def plain(first, *, depth=2):
         """Calls itself, which enters the block again."""
-        return [records()] + (plain(depth - 1) if depth else [])
+        return [(first, records())] + (plain(first, depth=depth - 1) if depth else [])
 
     @mg.no_grad()
-    def generator():
-        sent = yield records()
+    def generator(first, *, second):
+        sent = yield first, second, records()
         yield sent, records()
 
     @mg.no_grad()
-    async def coroutine():
-        return records()
+    async def coroutine(first, *, second):
+        return first, second, records()
 
     @mg.no_grad()
-    async def asynchronous_generator():
-        yield records()
+    async def asynchronous_generator(first, *, second):
+        yield first, second, records()
 
     async def collected():
-        return [x async for x in asynchronous_generator()]
+        return [x async for x in asynchronous_generator(1, second=2)]
 
-    assert plain() == [False] * 3 and plain.__doc__.startswith("Calls itself")
-    made = generator()
-    assert next(made) is False and records() and made.send("sent") == ("sent", False)
+    assert plain(1, depth=1) == [(1, False)] * 2 and plain.__doc__.startswith("Calls itself")
+    made = generator(1, second=2)
+    assert next(made) == (1, 2, False) and records() and made.send("sent") == ("sent", False)
     made.close()
-    assert asyncio.run(coroutine()) is False and asyncio.run(collected()) == [False]
+    assert asyncio.run(coroutine(1, second=2)) == (1, 2, False) and asyncio.run(collected()) == [(1, 2, False)]
 
 
 def test_a_decorator_without_parentheses_is_refused():
     with pytest.raises(TypeError, match=r"@no_grad\(\)"):
         mg.no_grad(lambda: 1)
+
+
+def test_a_block_that_is_entered_twice_ends_twice():
+    """The inner end must not end the outer block too."""
+    block = mg.no_grad()
+    with block:
+        with block:
+            assert not records()
+        assert not records()
+
+
+def test_a_block_in_a_plain_function_lasts_while_others_run():
+    """Only a generator can be suspended in the middle of a block: what a function entered by hand holds until its exit."""
+
+    def enter():
+        block = mg.no_grad()
+        block.__enter__()
+        return block
+
+    block = enter()
+    assert not records()
+    block.__exit__(None, None, None)
 
 
 def test_a_block_ends_with_an_error():

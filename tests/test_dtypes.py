@@ -47,6 +47,15 @@ def test_gradients_summed_over_broadcast_axes_are_accumulated_wider():
     assert x.grad.tolist() == [4096] * 3
 
 
+def test_a_stretched_axis_in_the_middle_is_accumulated_wider():
+    """Axes that stay keep their places, with size 1."""
+    x = mg.Tensor(np.ones((3, 1, 2), HALF), requires_grad=True)
+    (x + np.zeros((3, 4096, 2), HALF)).backward(np.ones((3, 4096, 2)))
+    assert x.grad.shape == (3, 1, 2) and np.all(x.grad == 4096)
+    kept = mg.tensor_sum(x + np.zeros((3, 4096, 2), HALF), axis=1, keepdims=True)
+    assert kept.shape == (3, 1, 2) and np.all(kept.data == 4096)
+
+
 def test_an_element_picked_many_times_adds_up_wider():
     x = mg.Tensor(np.ones(2, HALF), requires_grad=True)
     x[np.zeros(4096, int)].sum().backward()

@@ -104,11 +104,11 @@ def test_without_weights_the_composition_is_as_short_as_before():
     """Weights of 1 give the same numbers, in twice the operations."""
     seen = []
 
-    class Watch(mg.graph.Observer):
+    class Watch(mg.context.Observer):
         def computed(self, op, operands, result):
             seen.append(op.name)
 
-    with mg.graph.observing(Watch()):
+    with mg.context.observing(Watch()):
         losses.cross_entropy(CLASSES, leaf(LOGITS))
     names = ["tensor_sub", "tensor_exp", "tensor_sum", "tensor_log", "tensor_getitem", "tensor_sub", "tensor_mean"]
     assert seen == names

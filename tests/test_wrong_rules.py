@@ -50,6 +50,33 @@ def test_what_a_rule_may_not_return(rule, says, through):
     assert x.grad is None and other.grad is None
 
 
+class Shapeless:
+    dtype = np.dtype(float)
+
+
+def test_what_only_looks_like_an_array_is_named():
+    """Something with a dtype and no shape, as pandas has it."""
+
+    @mg.primitive(lambda g: Shapeless())
+    def mine(x):
+        return x * 1.0
+
+    with pytest.raises(TypeError, match="mine: its rule for x returned Shapeless"):
+        mine(leaf()).backward(np.ones(2))
+
+
+def test_a_rule_may_return_another_floating_dtype():
+    """float64 for a float32 operand: the leaf gets its own dtype."""
+
+    @mg.primitive(lambda g: g.astype(np.float64) * 3)
+    def mine(x):
+        return x * np.float32(3)
+
+    x = mg.Tensor(np.ones(2, np.float32), requires_grad=True)
+    mine(x * np.float32(2)).backward(np.ones(2, np.float32))
+    assert x.grad.tolist() == [6, 6] and x.grad.dtype == np.float32
+
+
 WRONG_RESULTS = {
     "nothing": (lambda x: None, "its forward function returned None: is a `return` missing?"),
     "a Python number": (lambda x: math.pi, "its forward function returned float 3.14"),
