@@ -149,6 +149,8 @@ ERRORS = {
     ),
     "loss": (lambda: losses.hinge([0, 1], leaf(2)), ValueError, "hinge:", "[0.0]", "2*y − 1"),
     "reduction": (lambda: losses.hinge([1], leaf(1), "avg"), ValueError, "reduction='avg'", '"mean", "sum" or "none"'),
+    "clip below": (lambda: leaf(2).clip(None, 1), TypeError, "tensor_clip:", "low = None", "-np.inf"),
+    "clip above": (lambda: leaf(2).clip(0, None), TypeError, "tensor_clip:", "high = None", "np.inf"),
     "rule's shape": (
         lambda: bad_rule().sum().backward(),
         ValueError,
