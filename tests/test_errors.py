@@ -149,6 +149,10 @@ ERRORS = {
     ),
     "loss": (lambda: losses.hinge([0, 1], leaf(2)), ValueError, "hinge:", "[0.0]", "2*y − 1"),
     "reduction": (lambda: losses.hinge([1], leaf(1), "avg"), ValueError, "reduction='avg'", '"mean", "sum" or "none"'),
+    "concat of two": (lambda: mg.tensor_concat(leaf(2), leaf(2)), TypeError, "tensor_concat:", "tensor_concat([a, b])"),
+    "concat flat": (lambda: np.concatenate([leaf(2)], axis=None), TypeError, "tensor_concat:", "reshape(-1)"),
+    "stack of two": (lambda: mg.tensor_stack(leaf(2), leaf(2)), TypeError, "tensor_stack:", "tensor_stack([a, b])"),
+    "stack flat": (lambda: mg.tensor_stack([leaf(2)], axis=None), TypeError, "tensor_stack:", "reshape(-1)"),
     "clip below": (lambda: leaf(2).clip(None, 1), TypeError, "tensor_clip:", "low = None", "-np.inf"),
     "clip above": (lambda: leaf(2).clip(0, None), TypeError, "tensor_clip:", "high = None", "np.inf"),
     "rule's shape": (

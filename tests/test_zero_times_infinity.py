@@ -37,6 +37,15 @@ def test_what_is_off_passes_back_zero(name, upstream, create_graph, size):
     np.testing.assert_array_equal(mg.interop.values(g), np.zeros(x.shape))
 
 
+@pytest.mark.parametrize("upstream", [np.inf, -np.inf, 1e308])
+def test_the_gradient_of_an_exponent_at_base_zero(upstream):
+    """0^p is constantly 0 for p > 0, whatever comes from above."""
+    p = mg.Tensor([2.0, 0.5], requires_grad=True)
+    with np.errstate(all="ignore"):
+        (mg.Tensor([0.0, 0.0]) ** p).backward([upstream, upstream])
+    assert p.grad.tolist() == [0, 0]
+
+
 def test_the_root_of_a_relu_that_is_off():
     """It is constant around −1, so its derivative there is 0."""
     x = mg.Tensor([-1.0, 4.0], requires_grad=True)
