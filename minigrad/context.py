@@ -26,7 +26,7 @@ F = TypeVar("F", bound=Callable)
 
 
 class Observer:
-    """What `trace()`, `debug()` and the flipbook override to be told of each step.  It costs nothing where there is none."""
+    """Base class whose methods `trace()`, `debug()` and the flipbook override to be told of each step."""
 
     def computed(self, op, operands: tuple, result) -> None:
         """`op` was applied to `operands`, as the caller gave them, and made the tensor `result`."""
@@ -49,7 +49,7 @@ class Block:
         return self.observer or self
 
     def __exit__(self, *error: type[BaseException] | BaseException | TracebackType | None) -> None:
-        """Remove the last entry of this block, which need not be the last of all: generators may overlap."""
+        """Remove the latest entry of this block, which may not be the latest of all: blocks in generators can overlap."""
         entries = list(_blocks.get())
         for i in reversed(range(len(entries))):
             if entries[i].block is self:
@@ -122,7 +122,7 @@ def records(blocks: tuple[Entry, ...]) -> bool:
 
 
 def observers(blocks: tuple[Entry, ...] | None = None) -> list[Observer]:
-    """Return the observers of these blocks, or of those that are active now, the outermost first."""
+    """Return the observers of the given blocks (default: the active ones), outermost first."""
     entries = _blocks.get() if blocks is None else blocks
     if not entries:
         return []

@@ -1,4 +1,4 @@
-"""Sums of products, named by letters: products of matrices, traces, transposes and contractions in one notation."""
+"""Einstein summation (einsum): matrix products, traces, transposes and contractions in one notation."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def tensor_einsum(equation: str, *operands: Operand) -> Tensor:
 
 
 def _contract(inputs: list[str], output: str, tensors: list) -> Tensor:
-    """The einsum of operands without repeated letters, whose sizes agree."""
+    """The einsum of operands whose sizes agree and in which no letter repeats."""
 
     def rule(i: int):
         others = [letters for k, letters in enumerate(inputs) if k != i]
@@ -140,7 +140,9 @@ def _diagonals(x, letters: str) -> tuple:
             moved = tensor_transpose(x, (*order, first, second))
             n, m = moved.shape[-2:]
             if n != m:
-                raise ValueError(f"tensor_einsum: {letter} has size {n} and size {m} in one operand.")
+                raise ValueError(
+                    f"tensor_einsum: {letter} has size {n} and size {m} in one operand. Give both axes one size."
+                )
             x = tensor_reshape(moved, (*moved.shape[:-2], n * n))[..., :: n + 1] if n else moved[..., 0]
             letters = "".join(letters[i] for i in order) + letter
     return x, letters

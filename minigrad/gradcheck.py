@@ -15,7 +15,7 @@ STEP = float(np.cbrt(np.finfo(np.float64).eps))  # balances the error of the for
 
 
 class GradcheckError(AssertionError):
-    """Backward and finite differences disagree."""
+    """Error raised when backward() and finite differences disagree."""
 
 
 class Worst(NamedTuple):

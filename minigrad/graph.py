@@ -270,10 +270,10 @@ def unbroadcast(g, shape: tuple[int, ...], where: str = "unbroadcast: its rule r
 
 
 def free_iteratively(node: Node) -> None:
-    """Free `node` and what only it holds, one after another: what Node.__del__ is in a browser.
+    """Free `node` and the nodes that only it references, in a loop: Node.__del__ under Pyodide.
 
-    Otherwise a chain is freed by each node from inside the one before it.  Python limits how deep this goes, but it
-    overestimates a browser's stack, and 3,000 nodes would end the whole runtime.
+    Without the loop each node is freed from inside the one before it.  Python limits how deep this goes, but it
+    overestimates a browser's stack, so 3,000 nodes would crash the runtime.
     """
     being_freed.append(node.parents)
     node.parents = ()

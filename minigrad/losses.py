@@ -236,7 +236,7 @@ def _pair(name: str, y_true: Operand, y_pred: Operand) -> tuple[Tensor, Tensor]:
     if y_true.shape != y_pred.shape:
         raise ValueError(
             f"{name}: y_true of shape {y_true.shape} and y_pred of shape {y_pred.shape}; they must be the same. "
-            "Reshape one: y_pred.reshape(-1) makes a row of a column."
+            "Reshape one: y_pred.reshape(-1) turns shape (n, 1) into (n,)."
         )
     return y_true, y_pred
 

@@ -172,7 +172,7 @@ def _freeze(array: np.ndarray) -> _Frozen:
 
 
 def _thaw(needed: Collection[_Frozen]) -> None:
-    """Make arrays writeable that no node needs any more."""
+    """Make arrays that no node needs any more writeable again."""
     for frozen in needed:
         frozen.count -= 1
     _idle.update(frozen for frozen in needed if not frozen.count)

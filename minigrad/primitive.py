@@ -31,11 +31,11 @@ RAW = NUMBERS | {np.ndarray, float, int, bool}
 
 
 def primitive(*rules: Callable, **named_rules: Callable) -> Callable[[F], F]:
-    """Attach to a function of arrays its rules: one for each operand from the first on, or by the operand's name.
+    """Attach gradient rules to a function of arrays, one per operand: in order, or by the operand's name.
 
     A rule takes the upstream gradient `g` and returns the operand's gradient.  The names of its other parameters, the
     same for all rules of an operation, say what is saved for it: an operand, another parameter of the operation, `y`
-    for the result, `x_shape` or `x_dtype` for no more than that of operand `x`.  Where its operand was broadcast it may
+    for the result, `x_shape` or `x_dtype` for only the shape or dtype of operand `x`.  Where its operand was broadcast it may
     return a gradient of the broadcast shape.  It is written with operators, methods and functions of this library, so
     that it runs on arrays and on tensors alike.  Parameters without a rule are constants and reach the function as given.
 
@@ -283,7 +283,7 @@ def is_differentiable(y, op: Operation) -> bool:
 
 
 def other(x, name: str, plain: bool) -> tuple:
-    """The value and the node of what is neither Tensor nor number, and whether all operands are `plain` so far."""
+    """Return value and node of an operand that is neither Tensor nor number, and whether all operands so far are `plain`."""
     return (x.value, x.node, False) if isinstance(x, SHARED["_Tensor"]) else (as_operand(x, name), None, plain)
 
 
@@ -318,7 +318,7 @@ CONSTANT_ADVICE = {
 
 
 def explained(error: Exception, op: Operation, values: Sequence) -> Exception:
-    """NumPy's error, headed by what was asked and what came."""
+    """NumPy's error, prefixed with the operation and the operand shapes."""
     kind = next(kind for kind in (ValueError, TypeError, IndexError, AttributeError) if isinstance(error, kind))
     came = ", ".join(f"{name} of shape {np.shape(x)}" for name, x in zip(op.operands, values, strict=True))
     if isinstance(error, AttributeError) and any(type(x) in (int, float, bool) for x in values):

@@ -112,7 +112,7 @@ def tensor_swapaxes(x: Operand, axis1: int, axis2: int) -> Tensor:
 def tensor_moveaxis(x: Operand, source: int | tuple[int, ...], destination: int | tuple[int, ...]) -> Tensor:
     """X with the axes `source` moved to the positions `destination`; the other axes keep their order.
 
-    ValueError if there are not as many in one as in the other.
+    ValueError if `source` and `destination` differ in length.
 
     >>> tensor_moveaxis(Tensor(np.zeros((2, 3, 5))), 0, -1).shape
     (3, 5, 2)
@@ -203,17 +203,17 @@ def _margins(pad_width: int | Sequence, ndim: int) -> list[list[int]]:
 
 
 def _without_margins(pad_width: int | Sequence, shape: tuple[int, ...]) -> tuple[slice, ...]:
-    """The index of a tensor of this shape in its padded one."""
+    """The index that selects a tensor of this shape from its padded version."""
     return tuple(slice(a, a + n) for (a, _), n in zip(_margins(pad_width, len(shape)), shape, strict=True))
 
 
 @primitive(lambda g, x_shape, pad_width: g[_without_margins(pad_width, x_shape)])
 def tensor_pad(x: Operand, pad_width: int | Sequence, constant_values: float = 0) -> Tensor:
-    """X in a frame of `constant_values`.
+    """X padded with `constant_values`.
 
     `pad_width` is one number for all sides, (before, after) for all axes, or such a pair for each axis, the first axis
-    first, as in NumPy.  (PyTorch's `pad` begins with the last axis.)  X gets back the part of the upstream gradient inside
-    the frame.
+    first, as in NumPy.  (PyTorch's `pad` begins with the last axis.)  The gradient of X is the upstream gradient
+    without the padding.
 
     >>> tensor_pad(Tensor([[1.0, 2.0]]), ((0, 1), (1, 2)))
     Tensor([[0., 1., 2., 0., 0.],

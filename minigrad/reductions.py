@@ -36,8 +36,10 @@ def _products_before(x):
 
 
 def _products_of_others(x, axis: Axis):
-    """For each element of `x`, the product of all others along `axis`.  Not y / x, since an element may be 0."""
+    """For each element of `x`, the product of all others along `axis`.  To divide the product by x would fail where an element is 0."""
     axes = axis_numbers(axis, len(x.shape), "tensor_prod")
+    if x.size == 0:
+        return x  # as empty as the gradient
     order = (*(i for i in range(len(x.shape)) if i not in axes), *axes)
     moved = tensor_transpose(x, order)
     split = len(order) - len(axes)
@@ -70,9 +72,9 @@ def _sums_from_the_end(g, axis: int | None):
 
 @primitive(lambda g, x_shape, axis: _sums_from_the_end(g, axis).reshape(x_shape))
 def tensor_cumsum(x: Operand, axis: int | None = None) -> Tensor:
-    """Running sums along `axis`; if it is None, of all elements in row-major order, along one axis.
+    """Cumulative sums along `axis`; if it is None, of all elements in row-major order.
 
-    An element is part of every sum from its own on, so it gets the sum of their gradients.
+    Element i contributes to the sums i, i + 1, …, so its gradient is the sum of their upstream gradients.
 
     >>> x = Tensor([1.0, 2.0, 3.0], requires_grad=True)
     >>> y = tensor_cumsum(x)

@@ -1,6 +1,6 @@
 """`Tensor`: an array that remembers how it was computed.
 
-A tensor is two things, `value` and `node`: what it is and where it came from.  Operators, methods and NumPy's own
+A tensor holds its `value`, and the `node` that computed it.  Operators, methods and NumPy's own
 functions all lead to the primitives of `operations.py` and `functions.py`.
 """
 
@@ -164,7 +164,7 @@ class Tensor(Methods):
 
     @property
     def name(self) -> str | None:
-        """What pictures and messages call this tensor."""
+        """The name of this tensor in pictures and messages."""
         return getattr(self, "_name", None)
 
     @name.setter
@@ -406,9 +406,9 @@ def grad(
         raise TypeError(
             f"grad: y is {type(y).__name__}, not a tensor. "
             + (
-                "grad takes the result and not the function: grad(f(x), x)."
+                "grad takes the result, not the function: grad(f(x), x)."
                 if callable(y)
-                else "To differentiate a gradient again, compute it with create_graph=True."
+                else "If y is a gradient, compute it with create_graph=True."
             )
         )
     single = isinstance(xs, Tensor)

@@ -48,7 +48,7 @@ def adam_update(
 ) -> tuple[np.ndarray, tuple]:
     """p ← p − η m̂ / (√v̂ + ε) at step t = 1, 2, …, for running averages m of g and v of g² (Kingma & Ba 2015).
 
-    m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ) make up for averages that started from 0.  Weight decay adds λ p to g.  The
+    m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ) correct the bias of averages that start at 0.  Weight decay adds λ p to g.  The
     state is (m, v).
 
     >>> p, state = adam_update(np.array(1.0), np.array(-5.0), (0.0, 0.0), t=1, learning_rate=0.1)

@@ -1,4 +1,4 @@
-"""A vector to learn for each of a number of things: words, users, positions."""
+"""The embedding layer: one learned vector for each item, such as a word, a user or a position: words, users, positions."""
 
 from __future__ import annotations
 

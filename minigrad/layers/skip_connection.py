@@ -8,7 +8,7 @@ from .base import BaseLayer
 
 
 class SkipConnection(BaseLayer):
-    """Y = f(X) + X: the wrapped layer learns what to change.  ValueError if it changes the shape.
+    """Y = f(X) + X: the wrapped layer f learns the residual Y − X.  ValueError if f changes the shape.
 
     >>> from .activations import ReLU
     >>> SkipConnection(ReLU())(Tensor([-1.0, 2.0]))
