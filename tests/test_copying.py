@@ -132,6 +132,34 @@ def test_a_frozen_parameter_stays_a_parameter_when_copied(made):
     assert gradients(other) == RIGHT
 
 
+@pytest.mark.parametrize("made", COPIES.values(), ids=COPIES)
+def test_what_was_never_a_parameter_is_none_when_copied(made):
+    """A constant must not turn up among the parameters, nor when its requires_grad is switched off once more."""
+    c, w = mg.Tensor([1.0]), mg.Tensor([1.0], requires_grad=True)
+    c.requires_grad = False
+    assert not made(c).frozen if hasattr(made(c), "frozen") else True
+    for _ in range(2):  # switched off twice it is still a parameter
+        w.requires_grad = False
+    layer = mg.layers.BaseLayer()
+    layer.constant, layer.weight, layer.plain = made(c), made(w), made(mg.Tensor([2.0]))
+    assert list(layer.state_dict()) == ["weight"]
+    layer.weight.requires_grad = True
+    assert [name for name, _ in layer.named_parameters()] == ["weight"]
+
+
+class Named(mg.Tensor):
+    """A tensor with attributes of its own."""
+
+
+@pytest.mark.parametrize("made", COPIES.values(), ids=COPIES)
+def test_a_subclass_keeps_its_attributes(made):
+    x = Named([1.0], requires_grad=True)
+    x.note = ["kept"]
+    y = made(x)
+    assert type(y) is Named and y.note == ["kept"] and not hasattr(Named, "note")
+    assert type(made(Named([2.0]))) is Named
+
+
 def test_requires_grad_is_refused_where_it_means_nothing():
     x = mg.Tensor(3.0, requires_grad=True)
     for required in (True, False):

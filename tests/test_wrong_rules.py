@@ -227,6 +227,40 @@ def test_no_array_loses_a_gradient_in_silence(route, shape):
         assert "tensor_stack" in f"{caught.value} {caught.value.__cause__}"  # NumPy may head our error with its own
 
 
+def test_whole_numbers_are_no_way_around_it():
+    """An array of integers asks for int(), one of floats for float()."""
+    whole = np.zeros(2, int)
+    with pytest.raises((TypeError, ValueError)) as caught:
+        whole[0] = leaf(2.0)
+    assert "tensor_stack" in f"{caught.value} {caught.value.__cause__}"
+    whole[0] = mg.Tensor(2.0)
+    assert whole[0] == int(leaf(2.0)) == 2
+
+
+@pytest.mark.parametrize(
+    "xs, kind, says",
+    [
+        (np.ones(2), TypeError, "ndarray"),
+        (None, TypeError, "NoneType"),
+        ([np.ones(2)], TypeError, "ndarray"),
+        ([leaf(), "words"], TypeError, "str"),
+        (mg.Tensor([1.0]), ValueError, "Tensor"),
+        ([leaf(), mg.Tensor([1.0])], ValueError, "Tensor"),
+    ],
+    ids=["array", "None", "list of arrays", "words", "constant", "list with a constant"],
+)
+def test_what_grad_can_not_differentiate_by_is_named(xs, kind, says):
+    with pytest.raises(kind, match=f"^grad: xs holds {says} that requires no gradient"):
+        mg.grad(leaf(2.0) * 1.0, xs)
+
+
+def test_a_tensor_as_upstream_gradient_gives_arrays():
+    """Without create_graph nothing can be differentiated again, so nothing comes back as a tensor."""
+    x = leaf()
+    g = mg.grad(x * 2.0, x, gradient=mg.Tensor([1.0, 2.0]))
+    assert type(g) is np.ndarray and g.tolist() == [2, 4]
+
+
 def test_arrays_of_constants_are_made_as_ever():
     """Without a gradient there is nothing to lose: constants, detached tensors, and everything inside no_grad()."""
     c, x = mg.Tensor(1.0), leaf(2.0)
