@@ -166,4 +166,4 @@ def test_requires_grad_is_refused_where_it_means_nothing():
         with pytest.raises(RuntimeError, match=r"computed.*detach\(\)"):
             x.exp().requires_grad = required
     with pytest.raises(TypeError, match="int64"):
-        mg.Tensor([1, 2]).requires_grad = True
+        mg.Tensor(np.array([1, 2], np.int64)).requires_grad = True

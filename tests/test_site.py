@@ -374,6 +374,7 @@ def test_work_is_kept_can_be_downloaded_and_started_over(tabs, address):
 GRADING = "grades a class, which needs processes and Linux's walls"
 PROCESS = "starts another process"
 BITS = "an int has 32 bits there, and 64 are what is unusual and said"
+THREADS = "starts threads or processes, or runs an event loop of its own"
 FLAGS = "expects a warning of NumPy's, which needs floating-point flags, and WebAssembly has none"
 LEFT_OUT = {
     "minigrad/grading": GRADING,
@@ -391,7 +392,22 @@ LEFT_OUT = {
     ),
     "tests/test_classroom.py::test_an_endless_loop_is_ended": "rings an alarm",
     "tests/test_classroom.py::test_a_time_limit_puts_the_alarm_back": "rings an alarm",
+    **dict.fromkeys(
+        (
+            "tests/test_context.py::test_overlapping_blocks_of_two_threads",
+            "tests/test_context.py::test_a_block_does_not_reach_into_other_threads",
+            "tests/test_context.py::test_two_threads_that_debug_share_an_array",
+            "tests/test_context.py::test_tasks_have_blocks_of_their_own",
+            "tests/test_context.py::test_an_asynchronous_generator_does_not_switch_its_caller_off",
+            "tests/test_context.py::test_decorated_functions_of_every_kind_do_not_record",
+            "tests/test_copying.py::test_a_model_that_travels_to_a_process_and_back",
+            "tests/test_graphs.py::test_threads_do_not_disturb_one_another",
+            "tests/test_states.py::test_layers_in_two_threads",
+        ),
+        THREADS,
+    ),
     "tests/test_graders.py": "needs nbformat, and starts other processes",
+    "tests/test_types.py": PROCESS,
     "tests/test_site.py": "this file",
     "tests/test_site_nginx.py": "starts nginx",
     "minigrad/classroom/notebooks.py": "needs jupytext, which makes the exercises elsewhere",

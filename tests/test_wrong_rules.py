@@ -26,7 +26,7 @@ WRONG_GRADIENTS = {
     "a Python number": (lambda g: 2.0, "float 2.0"),
     "a list": (lambda g: [1.0, 2.0], "list [1.0, 2.0]"),
     "two gradients": (lambda g: (g, g), "a tuple of 2: each operand has a rule of its own"),
-    "integers": (lambda g: np.ones(g.shape, int), "numbers of dtype int64"),
+    "integers": (lambda g: np.ones(g.shape, np.int64), "numbers of dtype int64"),
     "booleans": (lambda g: g > 0, "numbers of dtype bool"),
     "complex numbers": (lambda g: g * 1j, "numbers of dtype complex128"),
     "objects": (lambda g: g.astype(object), "numbers of dtype object"),

@@ -108,7 +108,7 @@ class MultiHeadAttention(BaseLayer):
     """Several heads side by side, each with size / heads of the features, and a dense layer that joins what they found.
 
     X (…, n, size) gives Y (…, n, size).  Context, `mask` (one for all heads), `causal` and `rng` as in `Attention`.
-     ValueError if `heads` does not divide `size`.
+    ValueError if `heads` does not divide `size`.
 
     >>> MultiHeadAttention(8, heads=2, rng=0)(np.ones((3, 5, 8))).shape
     (3, 5, 8)
