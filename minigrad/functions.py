@@ -23,9 +23,9 @@ def floating(x: np.ndarray | float):
     NumPy computes the exponential of an int8 or a boolean in float16; PyTorch takes float32, and integer leaves are
     float64 here.
     """
-    if type(x) is float or (type(x) is not int and type(x) is not bool and x.dtype.kind == "f"):
-        return x
-    return x.astype(np.float64) if isinstance(x, (np.ndarray, np.generic)) else float(x)
+    if type(x) is int or type(x) is bool:
+        return float(x)
+    return x if type(x) is float or x.dtype.kind == "f" else x.astype(np.float64)
 
 
 def _sign(x):
@@ -86,7 +86,7 @@ def tensor_tanh(x: Operand) -> Tensor:
     return np.tanh(floating(x))
 
 
-@primitive(lambda g, x: tensor_where(x != 0, g, 0) * _sign(x))  # at 0 it is 0 even for an infinite G
+@primitive(lambda g, x: tensor_where(x != 0.0, g, 0.0) * _sign(x))  # at 0 it is 0 even for an infinite G
 def tensor_abs(x: Operand) -> Tensor:
     """|X|.  At 0, where there is no derivative, we choose 0.
 

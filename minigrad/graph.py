@@ -114,8 +114,8 @@ def backward_pass(
     The youngest waiting node is always ready, because every node that uses its result is younger and was visited
     before.  So each node is visited once, with its gradient complete, and without recursion.
 
-    Ownership of memory is one rule: a rule may keep or share what it returns, so the pass writes only into copies and
-    sums that it made itself, and hands out only those.
+    Ownership of memory is one rule: a rule may keep or share what it returns, so the pass writes only into sums that it
+    made itself, and hands out only sums and copies.
 
     Returns {leaf: gradient}, or {node: gradient} for the nodes in `wanted`, in which case only nodes on a path to them
     are visited.  Each node is freed after its visit unless `retain`.  `lift(node, value)` makes a tensor of a saved value;
@@ -123,8 +123,8 @@ def backward_pass(
     """
     path = nodes_between(root, wanted) if wanted else None
     waiting = [(root.age, root)] if (root.op if path is None else root in path) else []
-    gradients = {root: copied(seed) if root.op is None or root in wanted else seed}
-    own: set[Node] = set()  # nodes whose gradient is a copy or a sum made here
+    gradients: dict = {root: seed}
+    sums: set[Node] = set()  # nodes whose gradient is a sum made here
     watching, this, node = observers() if active_blocks() else (), Pass(), root
     try:
         while waiting:
@@ -138,26 +138,20 @@ def backward_pass(
                 if parent is None or path is not None and parent not in path and parent not in wanted:
                     continue
                 d = rule(g, *saved)
-                if (
-                    d.__class__ is not g.__class__
-                    or d.shape != parent.shape
-                    or (d.__class__ is ndarray and d.dtype is not g.dtype)
-                ):
-                    d = fitted(d, node, position, parent.shape)
+                shape = parent.shape
+                if d.__class__ is not g.__class__ or d.shape != shape or shape and d.dtype is not g.dtype:
+                    d = fitted(d, node, position)
                 for observer in watching:
                     observer.contributed(node, position, g, d)
-                if parent in own:
-                    gradients[parent] += d
-                elif parent in gradients:
-                    gradients[parent] = gradients[parent] + d
-                    own.add(parent)
-                else:
+                if parent not in gradients:
                     gradients[parent] = d
-                    if parent.op is None or parent in wanted:
-                        gradients[parent] = copied(d)
-                        own.add(parent)
                     if parent.op if path is None else parent in path:
                         heappush(waiting, (parent.age, parent))
+                elif parent in sums:
+                    gradients[parent] += d
+                else:
+                    gradients[parent] = gradients[parent] + d
+                    sums.add(parent)
             if not retain:
                 for observer in watching:
                     observer.freed(node)
@@ -165,12 +159,10 @@ def backward_pass(
     except BaseException as error:
         this.failure = f"{type(error).__name__} at {node.op.name}"
         raise
-    return gradients if path is None else {node: gradients[node] for node in wanted if node in gradients}
-
-
-def copied(g):
-    """Copy a gradient, unless it is a NumPy scalar, which cannot be changed anyway."""
-    return g if isinstance(g, np.generic) else g.copy()
+    for node, g in gradients.items():
+        if g.shape and node not in sums:  # numbers cannot be written into
+            gradients[node] = g.copy()
+    return gradients
 
 
 def nodes_between(root: Node, wanted: Collection[Node]) -> set[Node]:
@@ -190,8 +182,9 @@ def nodes_between(root: Node, wanted: Collection[Node]) -> set[Node]:
     return path
 
 
-def fitted(d, node: Node, position: int, shape: tuple[int, ...]):
+def fitted(d, node: Node, position: int):
     """Sum what the rule for operand `position` of `node` returned to the operand's shape; TypeError if it is no gradient."""
+    shape = node.parents[position].shape  # type: ignore[union-attr]  # only nodes have rules called
     where = f"{node.op.name}: its rule for {node.op.operands[position]} returned"
     expected = f"A rule returns the gradient of its operand, here of shape {shape}."
     if not hasattr(d, "shape") or not hasattr(d, "dtype"):
@@ -201,7 +194,8 @@ def fitted(d, node: Node, position: int, shape: tuple[int, ...]):
         raise TypeError(f"{where} {what} {expected}")
     if d.dtype.kind != "f":
         raise TypeError(f"{where} numbers of dtype {d.dtype}. {expected} Its numbers are floating-point.")
-    return d if d.shape == shape else unbroadcast(d, shape, where)
+    d = d if d.shape == shape else unbroadcast(d, shape, where)
+    return d[()] if d.__class__ is ndarray and not shape else d
 
 
 def lifted(node: Node, lift: Callable) -> list | Pass:

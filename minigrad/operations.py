@@ -398,7 +398,7 @@ def _no_product(a: tuple[int, ...], b: tuple[int, ...]) -> str:
 # ---------------------------------------------------------------- 4.13 ReLU
 
 
-@primitive(lambda g, y: tensor_where(y > 0, g, y))  # G ⊙ I₊: elsewhere y is the 0 to pass back, whatever G is, or NaN
+@primitive(lambda g, y: tensor_where(y > 0.0, g, y))  # G ⊙ I₊: elsewhere y is the 0 to pass back, whatever G is, or NaN
 def relu_tensor(x: Operand) -> Tensor:
     """max(0, X), element by element (section 4.13).  At 0, where there is no derivative, we choose 0.
 
@@ -413,7 +413,7 @@ def relu_tensor(x: Operand) -> Tensor:
 # ---------------------------------------------------------------- 4.14 leaky ReLU
 
 
-@primitive(lambda g, x, alpha: tensor_where(x <= 0, alpha * g if alpha else 0, g))  # G ⊙ (I₊ + α I₋), and 0 · ∞ = 0
+@primitive(lambda g, x, alpha: tensor_where(x <= 0.0, alpha * g if alpha else 0.0, g))  # G ⊙ (I₊ + α I₋), and 0 · ∞ = 0
 def leaky_relu_tensor(x: Operand, alpha: float = 0.01) -> Tensor:
     """X where X > 0, elsewhere αX (section 4.14).  At 0 we choose the derivative α.
 
