@@ -160,7 +160,7 @@ def backward_pass(
         this.failure = f"{type(error).__name__} at {node.op.name}"
         raise
     for node, g in gradients.items():
-        if g.shape and node not in sums:  # numbers cannot be written into
+        if node not in sums and not isinstance(g, np.generic):  # a number cannot be written into
             gradients[node] = g.copy()
     return gradients
 
@@ -194,8 +194,7 @@ def fitted(d, node: Node, position: int):
         raise TypeError(f"{where} {what} {expected}")
     if d.dtype.kind != "f":
         raise TypeError(f"{where} numbers of dtype {d.dtype}. {expected} Its numbers are floating-point.")
-    d = d if d.shape == shape else unbroadcast(d, shape, where)
-    return d[()] if d.__class__ is ndarray and not shape else d
+    return d if d.shape == shape else unbroadcast(d, shape, where)
 
 
 def lifted(node: Node, lift: Callable) -> list | Pass:

@@ -51,15 +51,15 @@ def primitive(*rules: Callable, **named_rules: Callable) -> Callable[[F], F]:
     """
 
     def decorate(forward: F) -> F:
-        parameters = parameters_of(forward)
-        names = tuple(parameters)
+        names = parameter_names(forward)
         if len(rules) > len(names):
             raise TypeError(f"{forward.__name__}: {len(rules)} rules for {list(names)}. Give at most one for each.")
         op = operation(forward.__name__, names, dict(zip(names, rules, strict=False)) | named_rules)
 
         def first_call(*args, **kwargs):
             namespace.update(SHARED)
-            text, file = wrapper_text(parameters, op), f"<minigrad primitive {op.name}>"
+            text = wrapper_text(inspect.signature(forward).parameters, op)
+            file = f"<minigrad primitive {op.name}>"
             linecache.cache[file] = len(text), None, text.splitlines(True), file  # for tracebacks and debuggers
             written: dict[str, FunctionType] = {}
             exec(compile(text, file, "exec"), namespace, written)
@@ -74,21 +74,25 @@ def primitive(*rules: Callable, **named_rules: Callable) -> Callable[[F], F]:
     return decorate
 
 
-def parameters_of(forward: Callable) -> Mapping[str, inspect.Parameter]:
-    """The parameters of a forward function by name; TypeError for what has no fixed number of them."""
+def parameter_names(forward: Callable) -> tuple[str, ...]:
+    """The names of a forward function's parameters; TypeError for what has no fixed number of them.
+
+    They are read from its code: to ask `inspect` for every operation's signature would cost `import` 1.5 ms.
+    """
     if not isinstance(forward, FunctionType):
         raise TypeError(
             f"primitive: {forward!r} is a {type(forward).__name__}, whose parameters have no names that rules could use. "
             "Decorate a function: def sine(x): return np.sin(x)."
         )
-    parameters = inspect.signature(forward).parameters
-    open_ended = [str(p) for p in parameters.values() if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-    if open_ended:
+    code = forward.__code__
+    if code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS):
+        parameters = inspect.signature(forward).parameters.values()
+        open_ended = [str(p) for p in parameters if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
         raise TypeError(
             f"primitive: {forward.__name__} takes {', '.join(open_ended)}; an operation has a fixed number of parameters. "
             "Name each of them."
         )
-    return parameters
+    return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
 
 
 def _unwritten(*args, **kwargs):
