@@ -17,6 +17,7 @@ class Library:
 
     title: str
     package: str  # as it is called where packages come from
+    compiles = False  # whether the first step is slower because it compiles
     only: frozenset[str] | None = None  # the workloads that it can do, where it can't do all
 
     def prepare(self, work: Workload) -> Callable[[], tuple]:
@@ -52,6 +53,13 @@ class Library:
     def array(self, value) -> np.ndarray:
         """A loss or a gradient, as an array."""
         return np.asarray(value)
+
+    def swapaxes(self, x, a: int, b: int):
+        return x.swapaxes(a, b)
+
+    def softmax(self, x):
+        e = self.exp(x)
+        return e / e.sum(axis=-1, keepdims=True)
 
     def affine(self, x, w, b):
         return x @ w.T + b

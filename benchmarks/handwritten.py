@@ -7,7 +7,7 @@ without buffers kept from step to step.  Each function takes (leaves, constants)
 from __future__ import annotations
 
 import numpy as np
-from workloads import Arrays, Workload
+from workloads import HEADS, Arrays, Workload
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
@@ -131,6 +131,34 @@ def broadcast(leaves: Arrays, constants: Arrays) -> tuple[float, Arrays]:
     loss = np.add.reduce(s * s, axis=None) / s.size
     s *= 2 / s.size
     return loss, [np.add.reduce(s, axis=0, keepdims=True), np.add.reduce(s, axis=1, keepdims=True)]
+
+
+def attention(leaves: Arrays, constants: Arrays) -> tuple[float, Arrays]:
+    (x,), (wq, wk, wv, wo) = constants, leaves
+    batch, n, d = x.shape
+    scale = (d // HEADS) ** -0.5
+    rows = x.reshape(-1, d)
+    q, k, v = ((rows @ w).reshape(batch, n, HEADS, -1).swapaxes(1, 2) for w in (wq, wk, wv))
+    p = q @ k.mT
+    p *= scale
+    p -= np.max(p, axis=-1, keepdims=True)
+    np.exp(p, out=p)
+    p /= np.add.reduce(p, axis=-1, keepdims=True)
+    joined = (p @ v).swapaxes(1, 2).reshape(-1, d)
+    y = joined @ wo
+    y += rows
+    loss = np.add.reduce(y * y, axis=None) / y.size
+
+    y *= 2 / y.size
+    gwo = joined.T @ y
+    g = (y @ wo.T).reshape(batch, n, HEADS, -1).swapaxes(1, 2)
+    gv = p.mT @ g
+    gp = g @ v.mT
+    gp -= np.add.reduce(gp * p, axis=-1, keepdims=True)
+    gp *= p
+    gp *= scale
+    gq, gk = gp @ k, gp.mT @ q
+    return loss, [*(rows.T @ g.swapaxes(1, 2).reshape(-1, d) for g in (gq, gk, gv)), gwo]
 
 
 def of(work: Workload):

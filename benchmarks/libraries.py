@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from adapter import Functional, Library
@@ -42,6 +43,11 @@ class Minigrad(Library):
         self.relu, self.leaky_relu, self.sigmoid = mg.relu_tensor, mg.leaky_relu_tensor, mg.sigmoid_tensor
         self.exp, self.log, self.abs, self.mean = mg.tensor_exp, mg.tensor_log, mg.tensor_abs, mg.tensor_mean
 
+    def swapaxes(self, x, a: int, b: int):
+        axes = list(range(x.ndim))
+        axes[a], axes[b] = b, a
+        return x.transpose(tuple(axes))
+
     def prepare(self, work: Workload) -> Callable[[], tuple]:
         if work.name.endswith("fused"):
             from minigrad import fused
@@ -56,6 +62,35 @@ class Minigrad(Library):
         return value.numpy() if isinstance(value, self.Tensor) else np.asarray(value)
 
 
+class CompiledMinigrad(Minigrad):
+    """The whole step, with the update in training, as one recorded program."""
+
+    title, package, compiles = "minigrad compiled", "minigrad-course", True
+
+    def prepare(self, work: Workload) -> Callable[[], tuple]:
+        import minigrad as mg
+        from minigrad.compiler import compile
+
+        super().prepare(work)
+        leaves, constants = work.data()
+        leaves = [self.leaf(a) for a in leaves]
+        loss, trains, this = work.loss, work.trains, self
+
+        def once(leaves: list, constants: list) -> tuple:
+            value = loss(this, leaves, constants)
+            gradients = mg.grad(value, leaves)
+            if trains:
+                for p, g in zip(leaves, gradients, strict=True):
+                    p.data -= LEARNING_RATE * g
+            return value, gradients
+
+        once = compile(once)
+        return lambda: once(leaves, constants)
+
+    def array(self, value) -> np.ndarray:
+        return value.numpy() if hasattr(value, "numpy") else np.asarray(value)
+
+
 class MyGrad(Library):
     title, package = "MyGrad", "mygrad"
 
@@ -64,7 +99,7 @@ class MyGrad(Library):
         from mygrad.nnet import activations
 
         self.leaf = mygrad.tensor
-        self.relu, self.sigmoid = activations.relu, activations.sigmoid
+        self.relu, self.sigmoid, self.swapaxes = activations.relu, activations.sigmoid, mygrad.swapaxes
         self.leaky_relu = lambda x: activations.leaky_relu(x, 0.01)
         self.exp, self.log, self.abs, self.mean = mygrad.exp, mygrad.log, mygrad.abs, mygrad.mean
 
@@ -85,6 +120,7 @@ class Torch(Library):
         self.exp, self.log, self.abs, self.mean = torch.exp, torch.log, torch.abs, torch.mean
         self.affine = functional.linear
         self.cross_entropy = lambda y, z: functional.binary_cross_entropy_with_logits(z, y)
+        self.softmax = lambda x: torch.softmax(x, -1)
 
     def leaf(self, array: np.ndarray):
         return self.constant(array).requires_grad_()
@@ -98,6 +134,20 @@ class Torch(Library):
 
     def array(self, value) -> np.ndarray:
         return value.detach().numpy()
+
+
+class CompiledTorch(Torch):
+    """torch.compile of the loss; the backward pass is compiled with it.  It needs a C++ compiler."""
+
+    title, package, compiles = "torch.compile", "torch", True
+    only = frozenset(
+        {"scalar", "elementwise", "mlp", "mlp-fused", "large-mlp", "large-mlp-fused", "broadcast", "attention"}
+    )
+
+    def prepare(self, work: Workload) -> Callable[[], tuple]:
+        this, loss = self, work.loss
+        compiled = self.torch.compile(lambda leaves, constants: loss(this, leaves, constants))
+        return super().prepare(replace(work, loss=lambda _, leaves, constants: compiled(leaves, constants)))
 
 
 class Micrograd(Library):
@@ -141,7 +191,7 @@ class Autograd(Functional):
 class Jax(Functional):
     """The whole step is compiled.  Long loops are written as `scan`, for compiling them unrolled takes minutes."""
 
-    title, package = "JAX with jit", "jax"
+    title, package, compiles = "JAX with jit", "jax", True
 
     def __init__(self) -> None:
         os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
@@ -151,7 +201,7 @@ class Jax(Functional):
         np = jax.numpy
         self.jax, self.constant, self.value_and_grad = jax, np.asarray, jax.value_and_grad
         self.compiled, self.finished = jax.jit, jax.block_until_ready
-        self.relu, self.sigmoid = jax.nn.relu, jax.nn.sigmoid
+        self.relu, self.sigmoid, self.softmax = jax.nn.relu, jax.nn.sigmoid, jax.nn.softmax
         self.leaky_relu = lambda x: np.where(x > 0, x, 0.01 * x)
         self.exp, self.log, self.abs, self.mean = np.exp, np.log, np.abs, np.mean
 
@@ -177,9 +227,11 @@ class Jax(Functional):
 LIBRARIES = {
     "numpy": NumPy,
     "minigrad": Minigrad,
+    "compiled": CompiledMinigrad,
     "autograd": Autograd,
     "mygrad": MyGrad,
     "torch": Torch,
+    "torch-compile": CompiledTorch,
     "jax": Jax,
     "micrograd": Micrograd,
 }

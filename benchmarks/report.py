@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from libraries import LIBRARIES
-from workloads import WORKLOADS
+from workloads import COMPILED, WORKLOADS
 
 IMPORT_MUST = 8  # ms
 DRIFT = "* in float64, which the library made of the float32 that it was given"
@@ -98,7 +98,7 @@ def targets(results: dict) -> str:
 
 
 def besides(results: dict) -> str:
-    lines = [*outrun(results)]
+    lines = [*outrun(results), *compiled_targets(results), *compiling(results)]
     for name, row in results.get("memory", {}).items():
         must = WORKLOADS[name].memory
         for kind, what in (("traced", "allocated by a step"), ("resident", "growth of the process")):
@@ -125,6 +125,29 @@ def besides(results: dict) -> str:
             f"must {IMPORT_MUST}: {verdict(cost['minigrad'], IMPORT_MUST)}"
         )
     return "\n".join(lines)
+
+
+def compiled_targets(results: dict) -> list[str]:
+    """The compiled program beside its own targets."""
+    lines = []
+    for name in results["times"]:
+        x = ratio(results, name, "compiled", "numpy")
+        if x:
+            must, aim = COMPILED[name]
+            line = f"compiled/by hand, {WORKLOADS[name].title}: {x:.2f}; must {must:.2f}, aim {aim:.2f}: "
+            lines.append(line + verdict(x, must, aim))
+    return lines
+
+
+def compiling(results: dict) -> list[str]:
+    """What the first step takes where it compiles."""
+    lines = []
+    for name, row in results["times"].items():
+        first = {LIBRARIES[library].title: cell["first_ms"] for library, cell in row.items() if "first_ms" in cell}
+        if first:
+            shown = ", ".join(f"{title} {ms:,.0f} ms" for title, ms in first.items())
+            lines.append(f"first step, with compiling, {WORKLOADS[name].title}: {shown}")
+    return lines
 
 
 def outrun(results: dict) -> list[str]:

@@ -32,6 +32,21 @@ class Workload:
     memory: float | None = None  # minigrad's peak memory over hand-written NumPy's, where it is measured
 
 
+# The compiled program's time over hand-written NumPy's: must, aim.
+COMPILED = {
+    "scalar": (1.3, 1.0),
+    "elementwise": (1.1, 0.95),
+    "mlp": (1.08, 1.0),
+    "mlp-fused": (1.08, 1.0),
+    "large-mlp": (1.03, 1.0),
+    "large-mlp-fused": (1.03, 1.0),
+    "recurrent": (1.1, 1.0),
+    "chain": (1.2, 1.0),
+    "broadcast": (1.1, 0.9),
+    "attention": (1.1, 1.0),
+}
+
+
 # ---------------------------------------------------------------- losses
 
 
@@ -95,6 +110,19 @@ def broadcast(L, leaves, constants):
     return L.mean((a + b) ** 2)
 
 
+HEADS = 4
+
+
+def attention(L, leaves, constants):
+    """Multi-head self-attention with a residual connection; the mean of the squares of the result."""
+    (x,), (wq, wk, wv, wo) = constants, leaves
+    batch, n, d = x.shape
+    q, k, v = (L.swapaxes((x @ w).reshape((batch, n, HEADS, d // HEADS)), 1, 2) for w in (wq, wk, wv))
+    p = L.softmax((q @ L.swapaxes(k, 2, 3)) * (d // HEADS) ** -0.5)
+    y = L.swapaxes(p @ v, 1, 2).reshape((batch, n, d)) @ wo + x
+    return L.mean(y * y)
+
+
 # ---------------------------------------------------------------- data
 
 
@@ -124,6 +152,11 @@ def sequence(steps: int, batch: int, inputs: int, hidden: int) -> tuple[Arrays, 
 
 def additions(n: int) -> tuple[Arrays, Arrays]:
     return [np.array(1.0)], [np.zeros(n)]
+
+
+def tokens(batch: int, n: int, d: int) -> tuple[Arrays, Arrays]:
+    random = np.random.default_rng(4)
+    return [random.standard_normal((d, d)) / np.sqrt(d) for _ in range(4)], [random.standard_normal((batch, n, d))]
 
 
 # ---------------------------------------------------------------- the table
@@ -207,6 +240,15 @@ WORKLOADS = {
             must=1.40,
             aim=1.20,
             torch=0.7,
+        ),
+        Workload(
+            "attention",
+            "attention block, 4 heads, 64×64, batch 8",
+            attention,
+            lambda: tokens(8, 64, 64),
+            lambda: tokens(2, 3, 8),
+            must=1.3,
+            aim=1.2,
         ),
     )
 }

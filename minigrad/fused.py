@@ -13,7 +13,7 @@ from ._typing import Operand
 from .functions import divided, floating
 from .graph import accumulator
 from .operations import sigmoid_tensor
-from .primitive import primitive
+from .primitive import as_array, primitive, violated
 from .tensor import Tensor
 
 
@@ -46,14 +46,15 @@ def affine(x: Operand, w: Operand, b: Operand) -> Tensor:
 
 def _labels(y_true, z):
     """The labels as an array in the dtype of the logits `z`."""
-    return np.asarray(y_true, z.dtype)
+    return as_array(y_true, z.dtype)
 
 
 def _check_labels(y, z) -> None:
     """Raise a ValueError for labels `y` of another shape than the logits `z`, or outside [0, 1]."""
     if y.shape != z.shape:
         raise ValueError(f"y_true of shape {y.shape} and y_pred of shape {z.shape}; they must be the same.")
-    if np.minimum.reduce(y, axis=None, initial=0) < 0 or np.maximum.reduce(y, axis=None, initial=1) > 1:
+    low, high = np.minimum.reduce(y, axis=None, initial=0), np.maximum.reduce(y, axis=None, initial=1)
+    if violated((low < 0) | (high > 1)):
         raise ValueError("labels lie in [0, 1]. Labels −1 and +1 become 0 and 1 by (y + 1) / 2.")
 
 

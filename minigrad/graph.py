@@ -229,7 +229,7 @@ def accumulator(dtype: np.dtype) -> np.dtype:
 
 def add_reduce(x, axis, keepdims: Any = False):
     """Sum an array or a tensor over `axis`, float16 in float32; the result has the dtype that np.add.reduce gives."""
-    if type(x) is ndarray and x.dtype == HALF:
+    if x.__class__ is ndarray and x.dtype == HALF:
         return np.add.reduce(x, axis=axis, keepdims=keepdims, dtype=SINGLE).astype(HALF)
     return np.add.reduce(x, axis=axis, keepdims=keepdims)
 

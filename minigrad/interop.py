@@ -66,6 +66,7 @@ REDUCTIONS: dict[np.ufunc, Callable] = {
 
 # other functions with a rule
 FUNCTIONS: dict[Callable, Callable] = {
+    np.dot: op.matmul_tensor,
     np.sum: op.tensor_sum,
     np.mean: op.tensor_mean,
     np.max: f.tensor_max,

@@ -15,6 +15,7 @@ from .functions import tensor_abs, tensor_exp, tensor_log, tensor_where
 from .graph import accumulator
 from .interop import values
 from .operations import relu_tensor, tensor_mean, tensor_softplus, tensor_sum
+from .primitive import as_array, violated
 from .tensor import Tensor
 
 __all__ = [
@@ -115,8 +116,8 @@ def hinge(y_true: Operand, y_pred: Operand, reduction: str = "mean") -> Tensor:
     Tensor([0.5, 0. ])
     """
     y_true, y_pred = _pair("hinge", y_true, y_pred)
-    wrong = np.setdiff1d(y_true.value, [-1, 1])
-    if wrong.size:
+    if violated(np.any(np.abs(y_true.value) != 1)):
+        wrong = np.setdiff1d(y_true.value, [-1, 1])
         raise ValueError(
             f"hinge: labels {wrong[:3].tolist()}; it takes −1 and +1. Labels 0 and 1 become those by 2*y − 1."
         )
@@ -145,9 +146,8 @@ def cross_entropy(
     Tensor(0.69314718)
     """
     z = _prediction("cross_entropy", y_pred)
-    y = np.array(
-        _read("cross_entropy", y_true)
-    )  # a copy: the caller's buffer may be filled anew before the backward pass
+    # a copy: the caller's buffer may be filled anew before the backward pass
+    y = as_array(_read("cross_entropy", y_true), copy=True)
     if z.ndim != 2:
         swapped = " Did you swap y_true and y_pred?" if y.ndim == 2 else " For one row use z.reshape(1, -1)."
         raise ValueError(f"cross_entropy: logits of shape {z.shape}; give rows of logits, (n, classes).{swapped}")
@@ -155,7 +155,7 @@ def cross_entropy(
     if weight is not None:
         weight = _weights("cross_entropy: weight", weight, z, (classes,))
     if y.shape == (n, classes):
-        if not np.allclose(np.sum(y, axis=1), 1, atol=1e-3) or np.any(y < 0):
+        if violated(~np.all(np.abs(np.sum(y, axis=1) - 1) <= 1e-3) | np.any(y < 0)):
             raise ValueError(
                 "cross_entropy: rows of y_true are not probabilities; each must be at least 0 and sum to 1."
             )
@@ -167,7 +167,7 @@ def cross_entropy(
             return _reduced(log_sums - tensor_sum(shifted * labels, axis=1), reduction)
         return _reduced(-tensor_sum((shifted - log_sums.reshape(-1, 1)) * labels * weight, axis=1), reduction)
     kept = np.ones(n, bool) if ignore_index is None else y != ignore_index
-    if y.shape != (n,) or y.dtype.kind not in "iu" or np.any(((y < 0) | (y >= classes)) & kept):
+    if y.shape != (n,) or y.dtype.kind not in "iu" or violated(np.any(((y < 0) | (y >= classes)) & kept)):
         other = "" if ignore_index is None else f" (or ignore_index, {ignore_index})"
         raise ValueError(
             f"cross_entropy: labels of shape {y.shape} and dtype {y.dtype} for logits {z.shape}. "
@@ -183,7 +183,7 @@ def cross_entropy(
     if reduction != "mean":
         return _reduced(losses, reduction)
     total = tensor_sum(weights)
-    return tensor_sum(losses) / (total if total.item() else 1.0)
+    return tensor_sum(losses) / tensor_where(total.value != 0, total, 1.0)
 
 
 def _shifted(z: Tensor) -> tuple[Tensor, Tensor]:
@@ -197,7 +197,7 @@ def _read(name: str, x: Operand) -> np.ndarray:
     if isinstance(x, (list, tuple)) and any(t.requires_grad for t in _tensors_in(x)):
         raise TypeError(f"{name}: a list of tensors would lose their gradients. Join them first: tensor_stack(list).")
     try:
-        array = np.asarray(values(x))
+        array = as_array(values(x))
     except ValueError as error:
         raise ValueError(f"{name}: not a rectangular array of numbers: {error}") from error
     if array.dtype.kind not in "biuf":
@@ -226,7 +226,7 @@ def _labels(name: str, y_true: Operand, y_pred: Tensor) -> Tensor:
     """
     if isinstance(y_true, Tensor) and y_true.requires_grad:
         return y_true
-    return Tensor(np.array(_read(name, y_true), y_pred.dtype))
+    return Tensor(as_array(_read(name, y_true), y_pred.dtype, copy=True))
 
 
 def _pair(name: str, y_true: Operand, y_pred: Operand) -> tuple[Tensor, Tensor]:
@@ -250,7 +250,7 @@ def _weights(what: str, weight: Operand, x: Tensor, shape: tuple[int, ...] | Non
         fits = False
     if not fits:
         raise ValueError(f"{what} of shape {weight.shape} for predictions of shape {x.shape}; give {shape or x.shape}.")
-    if not np.all(weight.value >= 0) or not np.all(np.isfinite(weight.value)):
+    if violated(~np.all((weight.value >= 0) & np.isfinite(weight.value))):
         raise ValueError(f"{what} {weight.data.reshape(-1)[:5].tolist()}; weights are finite and at least 0.")
     return weight
 
@@ -262,7 +262,7 @@ ROUNDED = "Rounding has taken them over the edge: clip them, tensor_clip(p, 0, 1
 
 def _in_unit_interval(what: str, x: Tensor, advice: str) -> None:
     low, high = np.min(x.value, initial=0), np.max(x.value, initial=0)
-    if low < 0 or high > 1:
+    if violated((low < 0) | (high > 1)):
         if advice is LOGITS and low > -1e-3 and high < 1 + 1e-3:
             advice = ROUNDED
         raise ValueError(f"{what} from {low} to {high}; probabilities lie in [0, 1]. {advice}")

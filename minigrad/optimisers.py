@@ -10,9 +10,9 @@ for x, y in batches:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import cos, inf, nan, pi
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -49,7 +49,7 @@ class Optimiser:
     def __init__(self, parameters: Iterable[Tensor], learning_rate: float) -> None:
         self.parameters = _checked_parameters(type(self).__name__, parameters)
         self.learning_rate = learning_rate
-        self.states: list[tuple] = [() for _ in self.parameters]  # () until a parameter's first step
+        self.states: list[Sequence] = [() for _ in self.parameters]  # () until a parameter's first step
         self.steps = [0 for _ in self.parameters]
 
     @property
@@ -79,9 +79,12 @@ class Optimiser:
         for i in moved:
             p = self.parameters[i]
             dtype = np.promote_types(p.dtype, np.float32)
-            state = self.states[i] or tuple(np.zeros(p.shape, dtype) for _ in self.arrays)
+            state: list | Any = self.states[i] or [np.zeros(p.shape, dtype) for _ in self.arrays]
             value, g = p.data.astype(dtype, copy=False), values(p.grad).astype(dtype, copy=False)
-            p.data[...], self.states[i] = self.update(value, g, state, self.steps[i] + 1)
+            p.data[...], new = self.update(value, g, tuple(state), self.steps[i] + 1)
+            if state:
+                state[:] = new  # the same list at each step, so that a compiled step finds its arrays again
+                self.states[i] = state
             self.steps[i] += 1
 
     def zero_grad(self) -> None:
@@ -114,7 +117,8 @@ class Optimiser:
             names += [f"{i}.steps", *(own if found & set(own) else ())]  # no arrays before the first step
         new = read_state(state, caller, names)
         rate = _checked(caller, "learning_rate", new["learning_rate"][()])
-        steps, states = [], []
+        steps: list[int] = []
+        states: list[Sequence] = []
         for i, p in enumerate(self.parameters):
             count = new[f"{i}.steps"]
             if count.ndim or count.dtype.kind not in "iu" or count < 0:
@@ -132,7 +136,7 @@ class Optimiser:
                 raise KeyError(f"{caller}: {self.arrays} of parameter {i} are missing, which has made {count} steps.")
             dtype = np.promote_types(p.dtype, np.float32)
             steps.append(int(count))
-            states.append(tuple(np.array(new[name], dtype) for name in names))
+            states.append([np.array(new[name], dtype) for name in names] or ())
         self.learning_rate, self.steps, self.states = rate, steps, states
 
     def __repr__(self) -> str:

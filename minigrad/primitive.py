@@ -27,7 +27,39 @@ NUMBERS = frozenset(t for t in np.sctypeDict.values() if np.dtype(t).kind in "bi
 FLOATS = frozenset(t for t in NUMBERS if np.dtype(t).kind == "f")
 # What an operation takes as it is.  Not np.asarray(2.0), which is a float64 and would turn float32 into it: Python's own
 # numbers take the dtype of what they meet (NumPy's NEP 50).
-RAW = NUMBERS | {np.ndarray, float, int, bool}
+RAW = {*NUMBERS, np.ndarray, float, int, bool}
+
+# Types that stand for an array while a program is recorded (compiler/recording.py), each with its functions that record
+# a check and that turn an array into one of the type.
+STAND_INS: dict[type, tuple[Callable, Callable]] = {}
+
+
+def stand_in(kind: type, record_check: Callable, lift: Callable) -> None:
+    """Let operations take arrays of type `kind` as they take NumPy's."""
+    RAW.add(kind)
+    STAND_INS[kind] = record_check, lift
+
+
+def as_array(x, dtype=None, copy: bool | None = None) -> Any:
+    """Return np.asarray(x, dtype), or np.array if `copy`; what stands for an array in a recording continues to do so."""
+    if type(x) not in STAND_INS:
+        return np.array(x, dtype, copy=copy)
+    x = x if dtype is None or x.dtype == dtype else x.astype(dtype)
+    return x.copy("K") if copy else x
+
+
+def recorded_with(other, x):
+    """Return `x`, as an array of a recording if `other` is one, or is a tuple that contains one."""
+    if STAND_INS and type(x) not in STAND_INS:
+        for part in other if isinstance(other, tuple) else (other,):
+            if type(part) in STAND_INS:
+                return STAND_INS[type(part)][1](x, part)
+    return x
+
+
+def violated(condition) -> bool:
+    """Whether `condition` holds, for `if violated(...): raise`; a recorded program tests it at each of its calls."""
+    return STAND_INS[type(condition)][0](condition) if type(condition) in STAND_INS else bool(condition)
 
 
 def primitive(*rules: Callable, **named_rules: Callable) -> Callable[[F], F]:

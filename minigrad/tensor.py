@@ -23,7 +23,7 @@ from ._typing import Booleans
 from .context import active_blocks, records
 from .graph import Node, backward_pass, new_leaf
 from .methods import Methods
-from .primitive import SHARED
+from .primitive import SHARED, as_array, recorded_with
 
 LOST = (
     "a tensor that requires a gradient would lose it in an array. Join tensors with tensor_stack or tensor_concat; "
@@ -61,7 +61,7 @@ class Tensor(Methods):
 
     def __init__(self, data, requires_grad: bool = False, dtype=None, name: str | None = None) -> None:
         try:
-            value = np.asarray(data, dtype)
+            value = as_array(data, dtype)
         except ValueError as error:
             raise ValueError(f"Tensor: the data is not a rectangular array of numbers: {error}") from error
         except TypeError as error:
@@ -83,7 +83,7 @@ class Tensor(Methods):
     @property
     def data(self) -> np.ndarray:
         """The values, as an array: change them in place, or assign others of the same shape, which are copied."""
-        if type(self.value) is not np.ndarray:
+        if isinstance(self.value, np.generic):
             self.value = np.asarray(self.value)
         return self.value
 
@@ -91,7 +91,7 @@ class Tensor(Methods):
     def data(self, new) -> None:
         if new is self.value:  # what `x.data -= step` ends with
             return
-        new = np.array(new, self.value.dtype)
+        new = as_array(new, self.value.dtype, copy=True)
         if new.shape != self.value.shape:
             raise ValueError(
                 f"data: the tensor has shape {self.shape}, the new values {new.shape}. Make a new Tensor instead."
@@ -123,7 +123,7 @@ class Tensor(Methods):
         if self.node is None or self.node.op is not None:
             raise AttributeError("grad: only a leaf (made with requires_grad=True) keeps a gradient.")
         if new is not None and not isinstance(new, Tensor):
-            new = np.asarray(new)
+            new = as_array(new)
         if new is not None and (new.shape != self.shape or new.dtype.kind != "f"):
             raise ValueError(
                 f"grad: {new.dtype} of shape {new.shape} for a tensor of shape {self.shape}. Give its shape."
@@ -298,9 +298,9 @@ class Tensor(Methods):
                     f"{name}: the tensor has shape {self.shape}, and a gradient starts from one number. "
                     "Reduce it, with .sum() or .mean(), or pass gradient=, an array of that shape."
                 )
-            seed = np.ones(value.shape, value.dtype) if type(value) is np.ndarray else type(value)(1)
+            seed = np.ones(value.shape, value.dtype) if value.ndim else value.dtype.type(1)
         else:
-            seed = np.asarray(interop.values(gradient), value.dtype)
+            seed = as_array(interop.values(gradient), value.dtype)
             if seed.shape != value.shape:
                 raise ValueError(
                     f"{name}: gradient of shape {seed.shape} for a tensor of shape {self.shape}. They must be the same."
@@ -308,6 +308,7 @@ class Tensor(Methods):
             if create_graph and isinstance(gradient, Tensor):
                 return gradient
             seed = seed if seed.ndim else seed[()]
+        seed = recorded_with(value, seed)
         return Tensor(seed) if create_graph else seed
 
     def detach(self) -> Tensor:
@@ -428,5 +429,5 @@ def grad(
         g = np.zeros(x.shape) if g is None else g.copy() if x.node in given else g  # asked for twice, given twice
         given.add(x.node)
         g = g if g.dtype == x.dtype else g.astype(x.dtype)
-        gradients.append((g if isinstance(g, Tensor) else Tensor(g)) if create_graph else np.asarray(g))
+        gradients.append((g if isinstance(g, Tensor) else Tensor(g)) if create_graph else as_array(g))
     return gradients[0] if single else gradients

@@ -28,6 +28,7 @@ import numpy as np
 from .functions import tensor_copy
 from .interop import values
 from .operations import tensor_stack, tensor_sum
+from .primitive import as_array
 from .tensor import Tensor, grad
 
 Argument = Any  # a tensor, an array, a number, a layer, or a list or tuple of arguments
@@ -257,7 +258,7 @@ class _Call:
         if not self.floating_only:
             return False
         try:
-            return np.asarray(values(x)).dtype.kind != "f"
+            return as_array(values(x)).dtype.kind != "f"
         except ValueError:  # a ragged list
             return True
 
@@ -327,7 +328,7 @@ def _is_structure(x) -> bool:
 
 def _like(v, x: Tensor, what: str, whose: str):
     """`v` in the dtype of `x`: a tensor if it is one, so that it can be differentiated too; else an array."""
-    v = v if isinstance(v, Tensor) else np.asarray(v)
+    v = v if isinstance(v, Tensor) else as_array(v)
     if v.shape != x.shape:
         raise ValueError(f"{what} has shape {v.shape}, and {whose} {x.shape}. They must be the same.")
     return v if v.dtype == x.dtype else v.astype(x.dtype)

@@ -15,6 +15,7 @@ import numpy as np
 import minigrad as mg
 from minigrad import Tensor, layers, losses
 from minigrad.interop import values
+from minigrad.primitive import as_array
 
 
 class Skip(Exception):
@@ -68,7 +69,7 @@ def tensor(x):
 
 
 def constant(x):
-    return np.array(values(x))
+    return as_array(values(x), copy=True)
 
 
 def shape_of(sizes) -> tuple[int, ...]:

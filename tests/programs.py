@@ -215,8 +215,9 @@ SHAPES = [(), (1,), (3,), (2, 3), (2, 1), (1, 3), (3, 2), (3, 3)]
 
 
 @st.composite
-def programs(draw, steps: int = 8, sizes: int = 9) -> Program:
-    """A program of at most so many steps, from leaves of at most so many elements each."""
+def programs(draw, steps: int = 8, sizes: int = 9, without: tuple[str, ...] = ()) -> Program:
+    """A program of at most so many steps, from leaves of at most so many elements each; `without` these operations."""
+    ops = [op for op in OPS if op.name not in without]
     shapes = [s for s in SHAPES if np.prod(s, initial=1) <= sizes]
     seed = draw(st.integers(0, 2**20))
     rng = np.random.default_rng(seed)
@@ -224,12 +225,12 @@ def programs(draw, steps: int = 8, sizes: int = 9) -> Program:
     leaves = tuple(np.asarray(rng.uniform(0.4, 1.6, shape) * rng.choice([-1, 1, 1], shape)) for shape in chosen)
     results, taken = list(leaves), []
     count = draw(st.integers(min(2, steps), steps))
-    choice = st.tuples(st.integers(0, len(OPS) - 1), st.integers(0, 23), st.integers(0, 23))
+    choice = st.tuples(st.integers(0, len(ops) - 1), st.integers(0, 23), st.integers(0, 23))
     for which, i, j in draw(st.lists(choice, min_size=count, max_size=count)):
         # most operands are recent, so that programs grow deep; any may return, so that results are reused
         recent = [len(results) - 1 - k % len(results) for k in (i // 3 if i % 3 else 0, j)]
-        for n in range(len(OPS)):  # the first that may be applied to them
-            op = OPS[(which + n) % len(OPS)]
+        for n in range(len(ops)):  # the first that may be applied to them
+            op = ops[(which + n) % len(ops)]
             result = outcome(op, [results[k] for k in recent[: op.arity]])
             if result is not None:
                 results.append(result)

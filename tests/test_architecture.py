@@ -28,7 +28,7 @@ ORDER = [
     {"interop", "methods"},
     {"tensor"},
     {"states", "updates", "explanation"},
-    {"observe", "gradcheck", "layers", "losses", "optimisers", "fused", "data", "transforms"},
+    {"observe", "gradcheck", "layers", "losses", "optimisers", "fused", "data", "transforms", "compiler"},
     {"draw"},
     {"classroom"},
     {"grading"},

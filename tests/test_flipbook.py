@@ -362,7 +362,7 @@ def test_every_rule_can_be_told():
                 found[op.name] = [rules.expression(rule) for _, rule in op.rules]
     assert {*rules.WORDS, *rules.FORMULAS} <= {*found, "tensor_concat"}
     told = {text for name, texts in found.items() if name not in {*rules.WORDS, *rules.FORMULAS} for text in texts}
-    assert {"g", "-g", "g * b", "g / b", "g * y * (1 - y)", "tensor_where(x != 0, g, 0) * _sign(x)"} <= told
+    assert {"g", "-g", "g * b", "g / b", "g * y * (1 - y)", "tensor_where(x != 0.0, g, 0.0) * _sign(x)"} <= told
     assert not any("_share" in text or "_spread" in text or "lambda" in text for text in told)
 
 

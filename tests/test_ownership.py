@@ -151,7 +151,7 @@ class Noted:
 
 @pytest.mark.parametrize("at_leaf", [True, False])
 def test_one_buffer_is_made_and_reused(at_leaf):
-    """One allocation however many paths there are: a leaf's first gradient is copied; of others the second makes the sum."""
+    """One allocation however many paths there are: the second contribution makes the sum, the others are added to it."""
     events = []
 
     @mg.primitive(lambda g, k: Noted(k, events))
@@ -168,7 +168,7 @@ def test_one_buffer_is_made_and_reused(at_leaf):
     for k in (10.0, 100.0, 1000.0):
         total = total + noted(h, k)
     total.backward()
-    assert events == ["new buffer", *["in place"] * (3 if at_leaf else 2)]
+    assert events == ["new buffer", "in place", "in place"]
     assert (x.node.grad.number if at_leaf else x.grad) == 1111
 
 

@@ -10,6 +10,7 @@ from .._typing import Operand
 from ..functions import tensor_where
 from ..interop import values
 from ..operations import matmul_tensor
+from ..primitive import as_array
 from ..tensor import Tensor
 from .activations import softmax
 from .base import BaseLayer
@@ -40,7 +41,7 @@ def attention_weights(query: Tensor | np.ndarray, key: Tensor | np.ndarray, mask
     scores = matmul_tensor(query, key.mT) * (1 / sqrt(query.shape[-1]))
     if mask is None:
         return softmax(scores)
-    mask = np.array(values(mask))  # a copy: the caller may change the mask before the backward pass
+    mask = as_array(values(mask), copy=True)  # a copy: the caller may change the mask before the backward pass
     if mask.dtype != bool:
         raise TypeError(f"attention: a mask of dtype {mask.dtype}; give booleans, True where a query may see a key.")
     try:

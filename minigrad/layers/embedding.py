@@ -6,6 +6,7 @@ import numpy as np
 
 from ..functions import tensor_getitem
 from ..interop import values
+from ..primitive import as_array, violated
 from ..tensor import Tensor
 from .base import BaseLayer, whole
 
@@ -31,11 +32,12 @@ class Embedding(BaseLayer):
         self.weight = Tensor(draws, requires_grad=True, dtype=dtype, name="W")
 
     def forward(self, indices: np.ndarray) -> Tensor:
-        indices = np.array(values(indices))  # a copy: the caller's buffer may be filled anew before the backward pass
+        # a copy: the caller's buffer may be filled anew before the backward pass
+        indices = as_array(values(indices), copy=True)
         count = self.weight.shape[0]
         if indices.dtype.kind not in "iu":
             raise TypeError(f"Embedding: indices of dtype {indices.dtype}; give integers from 0 to {count - 1}.")
-        if indices.size and (indices.min() < 0 or indices.max() >= count):
+        if indices.size and violated((indices.min() < 0) | (indices.max() >= count)):
             raise IndexError(
                 f"Embedding: indices from {indices.min()} to {indices.max()}; they must be from 0 to {count - 1}. "
                 f"For more of them make a larger Embedding."

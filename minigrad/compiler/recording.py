@@ -1,0 +1,450 @@
+"""Recording: run a function on stand-ins for its arrays and write down every NumPy call.
+
+A `RecordedArray` holds an example value, so shapes, dtypes and memory layouts are the real ones, but it does not
+reveal its elements.  Whatever is computed from it is computed on the example and becomes one `Instruction` of the
+`Recording`.  Because the library's operations, gradient rules and backward pass compute with nothing but NumPy, all of
+them are recorded without a table of primitives, and so are primitives that users write.
+
+In-place writes become new variables: a RecordedArray is a name that can be bound again, a `Variable` never changes.
+"""
+
+from __future__ import annotations
+
+import linecache
+import operator
+import os
+import sys
+from collections.abc import Callable
+from threading import get_ident
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..primitive import stand_in
+from ..tensor import Tensor
+
+OPERATORS: dict[str, Callable] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "//": operator.floordiv,
+    "%": operator.mod,
+    "**": operator.pow,
+    "@": operator.matmul,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+    "&": operator.and_,
+    "|": operator.or_,
+    "^": operator.xor,
+    "negative": operator.neg,
+    "positive": operator.pos,
+    "abs": operator.abs,
+    "~": operator.invert,
+}
+
+# These return an array whose size depends on the values, so no program of fixed shapes can contain them.
+SIZE_DEPENDS_ON_VALUES = {np.nonzero, np.flatnonzero, np.argwhere, np.unique, np.extract, np.compress, np.histogram}
+SIZE_DEPENDS_ON_VALUES |= {np.union1d, np.intersect1d, np.setdiff1d, np.trim_zeros, np.delete}
+
+# ufuncs that compute exactly what an operator does (np.power does not: x ** 2 is np.square)
+SYMBOLS = {np.add: "+", np.subtract: "-", np.multiply: "*", np.divide: "/", np.negative: "negative", np.absolute: "abs"}
+SYMBOLS |= {np.less: "<", np.less_equal: "<=", np.greater: ">", np.greater_equal: ">=", np.equal: "=="}
+SYMBOLS |= {np.not_equal: "!=", np.matmul: "@", np.bitwise_and: "&", np.bitwise_or: "|"}
+
+METHODS = """sum mean max min prod std var all any argmax argmin argsort reshape transpose astype copy dot clip round
+cumsum cumprod ravel flatten squeeze swapaxes repeat take diagonal trace conj""".split()
+
+
+class RecordingError(RuntimeError):
+    """A function asked for a value while it was recorded, or did what a fixed program cannot do."""
+
+
+class Variable:
+    """A value of the program: what one instruction computes, or an input."""
+
+    __slots__ = ("base", "number", "stale", "value")
+
+    def __init__(self, value: np.ndarray | np.generic, base: Variable | None = None, number: bool = False) -> None:
+        self.value = value
+        self.number = number  # whether it is a number of Python's, which takes the dtype of what it meets
+        self.base = base  # the variable whose memory this one is a view of
+        self.stale = False  # whether that memory was written to after the view was taken
+
+    @property
+    def layout(self) -> tuple:
+        """Shape, dtype and strides: two values of equal layout can take each other's place, to the last bit."""
+        return self.value.shape, self.value.dtype, self.value.strides
+
+
+class Instruction(NamedTuple):
+    """`result` = `target`(*args, **kwargs), where `kind` says what sort of call it is (see `perform`)."""
+
+    kind: str
+    target: Any
+    args: tuple
+    kwargs: dict
+    result: Variable | None
+
+
+def perform(kind: str, target: Any, args: tuple, kwargs: dict) -> Any:
+    """Carry out one instruction on arrays."""
+    if kind == "operator":
+        return OPERATORS[target](*args)
+    if kind in ("ufunc", "function"):
+        return target(*args, **kwargs)
+    if kind == "reduce":
+        return target.reduce(*args, **kwargs)
+    if kind in ("method", "draw"):
+        return getattr(args[0], target)(*args[1:], **kwargs)
+    if kind == "getitem":
+        return args[0][args[1]]
+    if kind == "check":
+        return None
+    changed = args[0].copy("K")
+    if kind == "setitem":
+        changed[args[1]] = args[2]
+    else:
+        target.at(changed, *args[1:])  # "at": ufunc.at(changed, index, value)
+    return changed
+
+
+def tree_map(f: Callable, x: Any) -> Any:
+    """Apply `f` to everything in nested lists, tuples, dicts and slices that is not one of these itself."""
+    if type(x) in (tuple, list):
+        return type(x)([tree_map(f, item) for item in x])
+    if type(x) is dict:
+        return {key: tree_map(f, item) for key, item in x.items()}
+    if type(x) is slice:
+        return slice(*(tree_map(f, item) for item in (x.start, x.stop, x.step)))
+    return f(x)
+
+
+def variables_in(x: Any) -> list[Variable]:
+    """All variables among an instruction's arguments."""
+    found: list[Variable] = []
+    tree_map(lambda item: found.append(item) if type(item) is Variable else None, x)
+    return found
+
+
+class Recording:
+    """A list of instructions that grows while it is `open`, in the thread that opened it."""
+
+    def __init__(self) -> None:
+        self.instructions: list[Instruction] = []
+        self.owner: int | None = get_ident()
+        self.views: dict[Variable, list[Variable]] = {}
+
+    def close(self) -> None:
+        self.owner = None
+
+    def input(self, value: np.ndarray | np.generic, number: bool = False) -> RecordedArray:
+        """A stand-in for `value`, which the program receives."""
+        return RecordedArray(self, Variable(value, number=number))
+
+    def apply(self, kind: str, target: Any, args: tuple, kwargs: dict | None = None) -> Any:
+        """Carry out an instruction on the examples and write it down; its result, as a stand-in."""
+        if self.owner != get_ident():
+            raise RecordingError(
+                f"{_name(target)}: an array of a program that is recorded in another thread. Wait until the other "
+                "thread's first call of the compiled function has returned."
+                if self.owner
+                else f"{_name(target)}: an array left over from the recording of a program. Return results from "
+                "the compiled function; it must not store them elsewhere."
+            )
+        args, kwargs = tree_map(self._variable, args), tree_map(self._variable, kwargs or {})
+        value = perform(kind, target, tree_map(_example, args), tree_map(_example, kwargs))
+        if type(value) in (int, float, bool):
+            result = Variable(np.asarray(value)[()], number=type(value) is not bool)
+            self.instructions.append(Instruction(kind, target, args, kwargs, result))
+            return RecordedArray(self, result)
+        return self._append(kind, target, args, kwargs, value)
+
+    def _append(self, kind: str, target: Any, args: tuple, kwargs: dict, value: Any) -> Any:
+        if value is None:
+            self.instructions.append(Instruction(kind, target, args, kwargs, None))
+            return None
+        if isinstance(value, (tuple, list)) and all(isinstance(x, (np.ndarray, np.generic)) for x in value):
+            several = Variable(value)
+            self.instructions.append(Instruction(kind, target, args, kwargs, several))
+            parts = [self._append("getitem", None, (several, i), {}, x) for i, x in enumerate(value)]
+            return type(value)(parts) if type(value) in (tuple, list) else tuple(parts)
+        if not isinstance(value, (np.ndarray, np.generic)) or value.dtype.kind not in "biuf":
+            raise value_needed(f"{_name(target)}() returned {type(value).__name__}, not an array of numbers")
+        result = Variable(value)
+        if isinstance(value, np.ndarray) and value.base is not None and kind in ("method", "function", "getitem"):
+            for x in variables_in(args):
+                if isinstance(x.value, np.ndarray) and np.may_share_memory(value, x.value):
+                    result.base = x.base or x
+                    self.views.setdefault(result.base, []).append(result)
+                    break
+        self.instructions.append(Instruction(kind, target, args, kwargs, result))
+        return RecordedArray(self, result)
+
+    def _variable(self, x: Any) -> Any:
+        if type(x) is not RecordedArray:
+            return x
+        if x.variable.stale:
+            raise RecordingError(
+                f"a view of an array was used after the array had been changed in place{user_line()}. "
+                "Copy the view when you take it: x[0].copy(), or compute a new array instead of changing one."
+            )
+        return x.variable
+
+    def rebind(self, name: RecordedArray, new: RecordedArray) -> None:
+        """Let `name` stand for `new` from now on: an in-place write."""
+        old = name.variable
+        if old.base is not None:
+            raise RecordingError(
+                f"a view of another array was changed in place{user_line()}, which a recorded program cannot follow. "
+                "Change the array itself (x[0] = ... instead of y = x[0]; y[...] = ...) or compute a new one."
+            )
+        for view in self.views.get(old, ()):
+            view.stale = True
+        name.variable = new.variable
+
+
+def _example(x: Any) -> Any:
+    return x if type(x) is not Variable else x.value.item() if x.number else x.value
+
+
+def _name(target: Any) -> str:
+    return getattr(target, "__name__", str(target))
+
+
+class RecordedArray(np.lib.mixins.NDArrayOperatorsMixin):
+    """What stands for an array while a program is recorded; see the module's docstring."""
+
+    __slots__ = ("recording", "variable")
+    __hash__ = object.__hash__
+
+    def __init__(self, recording: Recording, variable: Variable) -> None:
+        self.recording, self.variable = recording, variable
+
+    @property
+    def __class__(self):  # so that isinstance(x, np.ndarray) in a user's function takes it for an array
+        return np.ndarray
+
+    # ---------------------------------------------------------------- what is known of it
+
+    shape = property(lambda self: self.variable.value.shape)
+    dtype = property(lambda self: self.variable.value.dtype)
+    ndim = property(lambda self: self.variable.value.ndim)
+    size = property(lambda self: self.variable.value.size)
+    itemsize = property(lambda self: self.variable.value.itemsize)
+    nbytes = property(lambda self: self.variable.value.nbytes)
+    strides = property(lambda self: self.variable.value.strides)
+    flags = property(lambda self: self.variable.value.flags)
+    base = None
+
+    def __len__(self) -> int:
+        return len(self.variable.value)
+
+    def __iter__(self):
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        return f"<recorded array of shape {self.shape}, {self.dtype}>"
+
+    # ---------------------------------------------------------------- what is computed from it
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs, out=None, **kwargs):
+        if any(isinstance(x, Tensor) for x in inputs):
+            return NotImplemented
+        apply = self.recording.apply
+        if out is not None and type(out[0]) is not RecordedArray:
+            raise value_needed(f"numpy.{ufunc.__name__} was to write the result into an array (out=)")
+        if method == "__call__" and ufunc in SYMBOLS and not kwargs:
+            result = apply("operator", SYMBOLS[ufunc], inputs)
+        elif method == "__call__":
+            result = apply("ufunc", ufunc, inputs, kwargs)
+        elif method == "reduce":
+            kwargs = {"axis": inputs[1] if len(inputs) > 1 else 0} | kwargs
+            result = apply("reduce", ufunc, inputs[:1], kwargs)
+        elif method == "at":
+            if type(inputs[0]) is not RecordedArray:
+                raise value_needed(f"numpy.{ufunc.__name__}.at was to write into an array")
+            return self.recording.rebind(inputs[0], apply("at", ufunc, inputs))
+        else:
+            raise RecordingError(f"numpy.{ufunc.__name__}.{method}: not available in a recorded program{user_line()}.")
+        if out is None:
+            return result
+        if result.shape != out[0].shape or not np.can_cast(result.dtype, out[0].dtype, "same_kind"):
+            raise TypeError(
+                f"numpy.{ufunc.__name__}: {result.dtype} of shape {result.shape} cannot be written into "
+                f"{out[0].dtype} of shape {out[0].shape}."
+            )
+        self.recording.rebind(out[0], result if result.dtype == out[0].dtype else result.astype(out[0].dtype))
+        return out[0]
+
+    def __array_function__(self, function, types, args, kwargs):
+        if function in (np.shape, np.ndim, np.size, np.result_type, np.may_share_memory, np.shares_memory):
+            return function(*tree_map(_peek, args), **tree_map(_peek, kwargs))
+        if function in (np.array2string, np.array_repr, np.array_str):
+            return repr(self)
+        if any(issubclass(t, Tensor) for t in types):
+            return NotImplemented
+        if function in SIZE_DEPENDS_ON_VALUES or (function is np.where and len(args) == 1):
+            raise value_needed(f"numpy.{function.__name__} returns an array whose size depends on the values")
+        if function in (np.zeros_like, np.ones_like):
+            made = function(*tree_map(_peek, args), **tree_map(_peek, kwargs))
+            return self.recording.apply("function", np.array, (made,), {"order": "K"})
+        if kwargs.get("out") is not None:
+            raise RecordingError(
+                f"numpy.{function.__name__}: out= is not available in a recorded program{user_line()}."
+            )
+        return self.recording.apply("function", function, args, kwargs)
+
+    def __getitem__(self, index):
+        if not self.ndim and type(index) is tuple and not index:
+            return self
+        if _selects_by_value(index):
+            raise value_needed("x[mask] returns an array whose size depends on the values of the mask")
+        return self.recording.apply("getitem", None, (self, index))
+
+    def __setitem__(self, index, new) -> None:
+        kind = self.recording.apply("setitem", None, (self, index, new.value if isinstance(new, Tensor) else new))
+        self.recording.rebind(self, kind)
+
+    def fill(self, new) -> None:
+        """Set every element to `new`, as `ndarray.fill` does."""
+        self[...] = new
+
+    @property
+    def T(self):
+        """The axes reversed."""
+        return self.transpose()
+
+    @property
+    def mT(self):
+        """The last two axes exchanged."""
+        return self.swapaxes(-1, -2)
+
+    # ---------------------------------------------------------------- what would need the values
+
+    def __array__(self, dtype=None, copy=None):
+        raise value_needed(
+            "NumPy was given a tensor's values (numpy.asarray, .numpy() or .data where an array is needed)"
+        )
+
+    def __bool__(self) -> bool:
+        raise value_needed("a decision (if, while, and, or, not) depends on a tensor's value")
+
+    def __float__(self) -> float:
+        raise value_needed("float() of a tensor")
+
+    def __int__(self) -> int:
+        raise value_needed("int() of a tensor")
+
+    def __index__(self) -> int:
+        raise value_needed("a tensor's value was used as an index, a size or a range")
+
+    def __complex__(self) -> complex:
+        raise value_needed("complex() of a tensor")
+
+    def __format__(self, spec: str) -> str:
+        if not spec:
+            return repr(self)
+        raise value_needed("a tensor's value was formatted")
+
+    def item(self, *_):
+        """Raise RecordingError: the value is not known yet."""
+        raise value_needed(".item() of a tensor")
+
+    def tolist(self):
+        """Raise RecordingError: the values are not known yet."""
+        raise value_needed(".tolist() of a tensor")
+
+
+def _binary(symbol: str, reflected: bool = False) -> Callable:
+    def method(self, other):
+        if isinstance(other, Tensor):
+            return NotImplemented
+        return self.recording.apply("operator", symbol, (other, self) if reflected else (self, other))
+
+    return method
+
+
+def _unary(symbol: str) -> Callable:
+    return lambda self: self.recording.apply("operator", symbol, (self,))
+
+
+def _method(name: str) -> Callable:
+    def method(self, *args, **kwargs):
+        if any(isinstance(x, Tensor) for x in args):
+            return NotImplemented
+        return self.recording.apply("method", name, (self, *args), kwargs)
+
+    method.__name__ = name
+    return method
+
+
+BINARY = {"add": "+", "sub": "-", "mul": "*", "truediv": "/", "floordiv": "//", "mod": "%", "pow": "**"}
+BINARY |= {"matmul": "@", "and": "&", "or": "|", "xor": "^"}
+for _dunder, _symbol in BINARY.items():
+    setattr(RecordedArray, f"__{_dunder}__", _binary(_symbol))
+    setattr(RecordedArray, f"__r{_dunder}__", _binary(_symbol, reflected=True))
+for _dunder, _symbol in {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}.items():
+    setattr(RecordedArray, f"__{_dunder}__", _binary(_symbol))
+for _dunder, _symbol in {"neg": "negative", "pos": "positive", "abs": "abs", "invert": "~"}.items():
+    setattr(RecordedArray, f"__{_dunder}__", _unary(_symbol))
+for _name_of_method in METHODS:
+    setattr(RecordedArray, _name_of_method, _method(_name_of_method))
+
+
+def _peek(x: Any) -> Any:
+    return x.variable.value if type(x) is RecordedArray else x
+
+
+def _selects_by_value(index: Any) -> bool:
+    parts = index if isinstance(index, tuple) else (index,)
+    return any(type(part) is RecordedArray and part.dtype == bool for part in parts)
+
+
+def _record_check(condition: RecordedArray) -> bool:
+    """Have the program test the condition at each call; while recording, take it for false."""
+    condition.recording.apply("check", "check", (condition,))
+    return False
+
+
+def _lift(x: np.ndarray | np.generic, beside: RecordedArray) -> RecordedArray:
+    """The constant `x` as a part of the recording to which `beside` belongs."""
+    if isinstance(x, np.generic):
+        return beside.recording.apply("operator", "positive", (x,))
+    return beside.recording.apply("function", np.array, (x,), {"order": "K"})
+
+
+stand_in(RecordedArray, _record_check, _lift)
+
+
+# ---------------------------------------------------------------- errors
+
+PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
+NUMPY = os.path.dirname(np.__file__) + os.sep
+
+
+def user_line() -> str:
+    """The innermost line of code outside minigrad and NumPy that is being executed, for messages."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        path = frame.f_code.co_filename
+        if not path.startswith((PACKAGE, NUMPY, "<")) or path.startswith(("<stdin", "<doctest", "<ipython")):
+            text = linecache.getline(path, frame.f_lineno).strip()
+            return f" ({os.path.basename(path)}, line {frame.f_lineno}{f': `{text}`' if text else ''})"
+        frame = frame.f_back
+    return ""
+
+
+def value_needed(what: str) -> RecordingError:
+    """The error for code that needs a value while there are only shapes."""
+    return RecordingError(
+        f"{what}{user_line()}, but the function is being recorded as a program. The program is a static graph: it is "
+        "built once for given shapes and dtypes and then runs with other values, so no Python code may depend on "
+        "them. (Without compiling, minigrad builds a dynamic graph anew at each call, and such code works.) Choose "
+        "between values with tensor_where(condition, a, b), pass what is constant as a Python number, or leave this "
+        "part uncompiled."
+    )

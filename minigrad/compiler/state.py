@@ -1,0 +1,197 @@
+"""State: what a function uses besides its arguments, found by following references from it.
+
+A closure, a global name, an attribute of a layer, an item of a list: each is a `Place`.  Places that hold arrays, tensors
+or random generators are inputs of a recorded program, read anew at each call, and outputs where the function changes
+them.  All others (numbers, flags, strings, functions, other objects) are constants, and the program is valid only while
+they are the same: `State.conditions` says so as Python expressions.  Therefore a program never computes with a value
+that has changed since it was recorded.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import numpy as np
+
+from ..tensor import Tensor
+
+LIMIT = 100_000  # places; a function that reaches more has hold of something that it does not compute with
+CONSTANTS = (int, float, bool, str, bytes, complex, type(None), type(...), np.dtype, slice, range, np.generic)
+GENERATORS = (np.random.Generator, np.random.RandomState)
+LIBRARY = {"minigrad", "numpy", *sys.stdlib_module_names} - {"__main__"}
+
+
+class Place:
+    """Where a value is kept: `container.key` if `how` is "attribute", `container[key]` if "item", or in a closure's cell."""
+
+    __slots__ = ("container", "how", "key", "label", "value")
+
+    def __init__(self, container: Any, key: Any, how: str, label: str | None = None) -> None:
+        self.container, self.key, self.how = container, key, how
+        self.label = label or (key if isinstance(key, str) else f"item{key}")  # what readers of a program see
+        self.value = self.read()
+
+    def read(self) -> Any:
+        """What is there now."""
+        if self.how == "item":
+            return self.container[self.key]
+        return getattr(self.container, self.key)
+
+    def write(self, value: Any) -> None:
+        """Put `value` there."""
+        if self.how == "item":
+            self.container[self.key] = value
+        else:
+            setattr(self.container, self.key, value)
+
+    def expression(self, name: str) -> str:
+        """Python for the place, if its container is called `name`."""
+        return f"{name}[{self.key!r}]" if self.how == "item" else f"{name}.{self.key}"
+
+
+class State:
+    """All places that are reachable from `roots`, sorted by what they hold."""
+
+    def __init__(self, roots: list) -> None:
+        self.arrays: list[Place] = []
+        self.generators: list[Place] = []
+        self.tensors: dict[int, Tensor] = {}  # by id
+        self.constants: list[Place] = []
+        self.frozen: list[np.ndarray] = []  # arrays in tuples: they cannot be replaced, so their contents are compared
+        self.names: dict[str, Any] = {}  # of the objects in `conditions`
+        self.conditions: list[str] = []
+        self.containers: list[tuple] = []  # lists and dicts, each with a copy of what it holds
+        self._seen: dict[int, Any] = {}
+        self._found: set[tuple] = set()  # the places, by key_of
+        self._unvisited = list(roots)
+        while self._unvisited:
+            self._look_into(self._unvisited.pop())
+            if len(self._seen) > LIMIT:
+                raise TypeError(
+                    f"compile: the function refers to more than {LIMIT:,} objects. Pass what it needs as arguments "
+                    "instead of keeping all of it in reach."
+                )
+
+    def bind(self, x: Any) -> str:
+        """A name for `x` in `conditions`."""
+        name = f"_s{id(x):x}"
+        self.names[name] = x
+        return name
+
+    def _look_into(self, x: Any) -> None:
+        if id(x) in self._seen or isinstance(x, (*CONSTANTS, ModuleType, BuiltinFunctionType)):
+            return
+        self._seen[id(x)] = x
+        if isinstance(x, Tensor):
+            self.tensors[id(x)] = x
+        elif isinstance(x, np.ndarray):
+            self.frozen.append(x)
+        elif isinstance(x, FunctionType):
+            self._look_into_function(x)
+        elif isinstance(x, MethodType):
+            self._unvisited += [x.__self__, x.__func__]
+        elif isinstance(x, functools.partial):
+            self._unvisited += [x.func, x.args, x.keywords]
+        elif isinstance(x, (tuple, frozenset)):
+            self._unvisited += x
+        elif isinstance(x, (list, dict)):
+            self._look_into_items(x)
+        elif isinstance(x, type):
+            if not is_library(x):
+                self._unvisited += [member for member in vars(x).values() if isinstance(member, FunctionType)]
+        elif isinstance(getattr(x, "__dict__", None), dict):
+            self._unvisited += type(x).__mro__
+            self._look_into_items(vars(x))
+
+    def _look_into_function(self, f: FunctionType) -> None:
+        if "_forward" in f.__globals__:  # a primitive's wrapper: what it wraps may use more
+            self._unvisited.append(f.__wrapped__)
+            return
+        for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
+            try:
+                cell.cell_contents  # noqa: B018
+            except ValueError:  # not assigned yet
+                continue
+            self._add(Place(cell, "cell_contents", "attribute", name))
+        if not is_library(f):
+            for name in sorted(_names_in(f.__code__) & f.__globals__.keys()):
+                self._add(Place(f.__globals__, name, "item"))
+        self._unvisited += [x for x in (f.__defaults__, f.__kwdefaults__) if x]
+
+    def _look_into_items(self, x: list | dict) -> None:
+        self.containers.append((x, x.copy()))
+        self.conditions.append(f"len({self.bind(x)}) == {len(x)}")
+        keys = range(len(x)) if isinstance(x, list) else [k for k in x if isinstance(k, (str, int, bool, float))]
+        for key in keys:
+            self._add(Place(x, key, "item"))
+
+    def _add(self, place: Place) -> None:
+        x = place.value
+        if key_of(place) in self._found:
+            return
+        self._found.add(key_of(place))
+        if type(x) is np.ndarray and x.dtype.kind in "biuf":
+            self.arrays.append(place)
+        elif isinstance(x, GENERATORS):
+            self.generators.append(place)
+        elif isinstance(x, (ModuleType, BuiltinFunctionType, CellType, CodeType)) or is_library(x):
+            return
+        else:
+            self.constants.append(place)
+            self._unvisited.append(x)
+
+    def restore(self) -> None:
+        """Put back what every place held when it was found."""
+        for container, items in self.containers:
+            if isinstance(container, list):
+                container[:] = items
+            else:
+                container.clear()
+                container.update(items)
+        for place in (*self.arrays, *self.generators, *self.constants):
+            if place.read() is not place.value:
+                place.write(place.value)
+
+    def guards(self, dynamic: set[tuple]) -> list[str]:
+        """Python expressions that are all true while the constants are what they were, except the `dynamic` places."""
+        found = list(dict.fromkeys(self.conditions))
+        for place in self.constants:
+            if key_of(place) in dynamic:
+                continue
+            where, x = place.expression(self.bind(place.container)), place.value
+            if x is None or x is True or x is False or not isinstance(x, CONSTANTS):
+                found.append(f"{where} is {x if x is None or isinstance(x, bool) else self.bind(x)}")
+            else:
+                name = self.bind(x)
+                found.append(f"({where} is {name} or type({where}) is {self.bind(type(x))} and {where} == {name})")
+        for array in self.frozen:
+            self.names[f"_copy{id(array):x}"] = array.copy()
+            found.append(f"_same({self.bind(array)}, _copy{id(array):x})")
+        return found
+
+
+def is_library(x: Any) -> bool:
+    """Whether `x` is a class or a function of minigrad, NumPy or Python itself, which refers to nothing of the user's."""
+    if isinstance(x, type):
+        return x.__module__.split(".")[0] in LIBRARY
+    if not isinstance(x, FunctionType) or x.__closure__ or "_forward" in x.__globals__:
+        return False
+    return str(x.__globals__.get("__name__")).split(".")[0] in LIBRARY
+
+
+def key_of(place: Place) -> tuple:
+    """What identifies a place."""
+    return id(place.container), place.key
+
+
+def same_bytes(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether two arrays hold the same bits."""
+    return a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()
+
+
+def _names_in(code: CodeType) -> set[str]:
+    """The global names that a function uses, also in the functions inside it."""
+    return set(code.co_names).union(*(_names_in(c) for c in code.co_consts if isinstance(c, CodeType)))

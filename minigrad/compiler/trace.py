@@ -1,0 +1,323 @@
+"""Tracing: run a function on stand-ins, and find what a program of it needs, returns and changes.
+
+The arguments' arrays and all state (see `state.py`) are replaced by recorded arrays while the function runs, and put
+back afterwards.  The function is run twice.  If the two recordings differ, it draws random numbers or reads a state that
+tracing cannot see, and a program of it would freeze them: that is an error.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from threading import RLock
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..context import Observer, observing
+from ..tensor import Tensor
+from .recording import Instruction, RecordedArray, Recording, RecordingError, Variable, tree_map
+from .state import GENERATORS, Place, State, key_of
+
+ONE_AT_A_TIME = RLock()  # while a function is recorded, its state holds stand-ins
+
+
+class Argument(NamedTuple):
+    """An input that comes from the call: the position among the flattened arguments."""
+
+    position: int
+
+
+class Result(NamedTuple):
+    """A returned array, or tensor if `tensor`."""
+
+    value: Any
+    tensor: bool
+
+
+class SameTensor(NamedTuple):
+    """A tensor that was an argument (its position) or state (the tensor) and is returned as it is."""
+
+    which: int | Tensor
+
+
+class Effect(NamedTuple):
+    """A place that the function changes: in place, or by storing another value there."""
+
+    place: Place | tuple[int, str]
+    in_place: bool
+    value: Any
+    number: bool
+
+
+class StateGrew(Exception):
+    """The function created state when it was recorded, so this call is carried out without a program."""
+
+
+class Trace:
+    """What one run of a function did."""
+
+    def __init__(self) -> None:
+        self.recording = Recording()
+        self.inputs: list[tuple[Variable, Any]] = []  # with an Argument or a Place
+        self.generators: list[tuple[Variable, Place]] = []
+        self.outputs: Any = None
+        self.effects: list[Effect] = []
+        self.names: dict[Variable, str] = {}
+        self.gradient_of: dict[Variable, Variable] = {}
+        self.foreign: dict[int, Tensor] = {}  # tensors that the function used and that hold no stand-in
+        self.backward_from: int | None = None
+
+    @property
+    def instructions(self) -> list[Instruction]:
+        return self.recording.instructions
+
+    def fingerprint(self) -> list:
+        """The instructions with variables numbered and constants by content: equal for equal programs."""
+        numbers: dict[Variable, int] = {}
+
+        def name(x: Any) -> Any:
+            if type(x) is Variable:
+                return ("variable", numbers.setdefault(x, len(numbers)))
+            if isinstance(x, (np.ndarray, np.generic)):
+                return (x.shape, x.dtype.str, x.tobytes())
+            return repr(x)
+
+        return [
+            (i.kind, str(i.target), tree_map(name, i.args), tree_map(name, i.kwargs), name(i.result))
+            for i in self.instructions
+        ]
+
+    def constants(self) -> dict[int, np.ndarray]:
+        """The arrays among the instructions' arguments, by id."""
+        found: dict[int, np.ndarray] = {}
+        for i in self.instructions:
+            tree_map(lambda x: found.update({id(x): x}) if isinstance(x, np.ndarray) else None, (i.args, i.kwargs))
+        return found
+
+
+class RecordedGenerator:
+    """Stands for a random generator: every draw becomes an instruction, carried out at each call of the program."""
+
+    def __init__(self, recording: Recording, generator: Any) -> None:
+        self.recording, self.generator = recording, Variable(copy.deepcopy(generator))
+
+    def __getattr__(self, method: str) -> Callable:
+        if method.startswith("_") or method in ("bit_generator", "spawn"):
+            raise AttributeError(method)
+
+        def draw(*args, **kwargs):
+            return self.recording.apply("draw", method, (self.generator, *args), kwargs)
+
+        return draw
+
+
+class _Names(Observer):
+    """Keeps the names of tensors, and whose gradient each gradient is."""
+
+    def __init__(self, trace: Trace) -> None:
+        self.trace, self.results, self.variables = trace, [], {}
+
+    def computed(self, op, operands, result) -> None:
+        for x in operands:
+            if isinstance(x, Tensor) and type(x.value) is not RecordedArray:
+                self.trace.foreign[id(x)] = x
+        if type(result.value) is RecordedArray:
+            self.results.append(result)
+            if result.node is not None:
+                self.variables[result.node] = result.value.variable
+
+    def contributed(self, node, position, g, contribution) -> None:
+        g = g.value if isinstance(g, Tensor) else g
+        if type(g) is RecordedArray and node in self.variables:
+            self.trace.gradient_of.setdefault(g.variable, self.variables[node])
+
+    def finish(self) -> None:
+        for t in self.results:
+            if t.name and type(t.value) is RecordedArray:
+                self.trace.names.setdefault(t.value.variable, t.name)
+
+
+def run(f: Callable, leaves: list, rebuild: Callable, state: State, dynamic: set[tuple]) -> Trace:
+    """One recording of `f`; everything is as before when it returns."""
+    trace = Trace()
+    recording = trace.recording
+    swapped: list[tuple] = []  # place, stand-in, where it comes from, the stand-in's variable
+
+    def swap(place: Place, source: Any) -> None:
+        value = place.value
+        if isinstance(value, GENERATORS):
+            stand_in = RecordedGenerator(recording, value)
+            trace.generators.append((stand_in.generator, place))
+        else:
+            number = value if isinstance(value, (np.ndarray, np.generic)) else np.asarray(value)[()]
+            stand_in = recording.input(number if number.ndim else number[()], type(value) in (int, float))
+            trace.inputs.append((stand_in.variable, source))
+        swapped.append((place, stand_in, source, getattr(stand_in, "variable", None)))
+        place.write(stand_in)
+
+    tensors = {id(x): x for x in leaves if isinstance(x, Tensor)} | state.tensors
+    position_of = {id(x): i for i, x in enumerate(leaves) if isinstance(x, Tensor) and id(x) not in state.tensors}
+    arguments, gradients = [], []
+    observer = _Names(trace)
+    with ONE_AT_A_TIME:
+        kept = [
+            (x, x.value, x.node.grad if x.node is not None and x.node.op is None else None) for x in tensors.values()
+        ]
+        try:
+            for i, x in enumerate(leaves):
+                if isinstance(x, Tensor):
+                    arguments.append(x)
+                else:
+                    stand_in = recording.input(x if x.ndim else x[()])
+                    trace.inputs.append((stand_in.variable, Argument(i)))
+                    arguments.append(stand_in)
+            for key, x in tensors.items():
+                place = Place(x, "value", "attribute")
+                swap(place, Argument(position_of[key]) if key in position_of else place)
+                if x.name:
+                    trace.names[swapped[-1][3]] = x.name
+                if x.node is not None and x.node.op is None:
+                    place = Place(x.node, "grad", "attribute")
+                    gradients.append((place, key))
+                    if isinstance(place.value, (np.ndarray, np.generic)):
+                        swap(place, (position_of[key], "grad") if key in position_of else place)
+            for place in (*state.arrays, *state.generators, *(p for p in state.constants if key_of(p) in dynamic)):
+                swap(place, place)
+            with observing(observer):
+                returned = f(*rebuild(arguments))
+            observer.finish()
+            trace.outputs = _outputs(returned, tensors, position_of)
+            _find_effects(trace, swapped, gradients, position_of, state, dynamic)
+            _refuse_new_state(state)
+        finally:
+            recording.close()
+            for x, value, grad in kept:
+                x.value = value
+                if x.node is not None and x.node.op is None:
+                    x.node.grad = grad
+            state.restore()
+    return trace
+
+
+def _outputs(x: Any, tensors: dict, position_of: dict) -> Any:
+    """The structure that was returned, with a Result or SameTensor in place of each array and tensor."""
+    if isinstance(x, Tensor):
+        if id(x) in tensors:
+            return SameTensor(position_of.get(id(x), x))
+        return Result(x.value.variable if type(x.value) is RecordedArray else x.value, True)
+    if type(x) is RecordedArray:
+        return Result(x.variable, False)
+    if isinstance(x, (np.ndarray, np.generic)):
+        return Result(x, False)
+    if isinstance(x, tuple) and hasattr(x, "_fields"):
+        return type(x)(*(_outputs(item, tensors, position_of) for item in x))
+    if type(x) in (tuple, list):
+        return type(x)([_outputs(item, tensors, position_of) for item in x])
+    if type(x) is dict:
+        return {key: _outputs(item, tensors, position_of) for key, item in x.items()}
+    if x is None or isinstance(x, (bool, int, float, str)):
+        return x
+    raise RecordingError(
+        f"compile: the function returned {type(x).__name__}. Return tensors, arrays, numbers, strings, None, or "
+        "tuples, lists and dicts of these."
+    )
+
+
+def _find_effects(trace, swapped, gradients, position_of, state, dynamic) -> None:
+    replaced = {key_of(entry[0]) for entry in swapped}
+
+    def value_of(x: Any, place: Place) -> Any:
+        if type(x) is RecordedArray:
+            return x.variable
+        if x is None or isinstance(x, (bool, int, float, str, np.ndarray, np.generic)):
+            return x
+        raise RecordingError(
+            f"compile: the function stores {type(x).__name__} in {place.key!r} while it is recorded. It may store arrays "
+            "and numbers; return everything else."
+        )
+
+    for place, stand_in, source, variable in swapped:
+        now = place.read()
+        if isinstance(stand_in, RecordedGenerator):
+            if now is not stand_in:
+                raise RecordingError("compile: the function replaces a random generator. Create it outside.")
+            continue
+        target = (source.position, "value") if isinstance(source, Argument) else source
+        number = not isinstance(place.value, (np.ndarray, np.generic))
+        if now is not stand_in:
+            trace.effects.append(Effect(target, False, value_of(now, place), number))
+        elif stand_in.variable is not variable:
+            in_place = isinstance(place.value, np.ndarray)
+            trace.effects.append(Effect(target, in_place, stand_in.variable, number))
+    for place, key in gradients:
+        now = place.read()
+        if key_of(place) not in replaced and now is not place.value:
+            target = (position_of[key], "grad") if key in position_of else place
+            if isinstance(now, Tensor):
+                raise RecordingError("compile: backward(create_graph=True) leaves graphs in .grad. Use minigrad.grad.")
+            trace.effects.append(Effect(target, False, value_of(now, place), False))
+    for place in state.constants:
+        if key_of(place) in replaced:
+            continue
+        try:
+            now = place.read()
+        except (KeyError, IndexError):
+            raise StateGrew from None
+        if now is place.value or type(now) is type(place.value) is not Tensor and _equal(now, place.value):
+            continue
+        if type(now) is type(place.value) and type(now) in (int, float):
+            dynamic.add(key_of(place))
+            raise _Again
+        if type(now) is RecordedArray:
+            trace.effects.append(Effect(place, False, now.variable, False))
+        elif isinstance(now, (bool, int, float, str, type(None))):
+            trace.effects.append(Effect(place, False, now, False))
+        else:
+            raise StateGrew
+
+
+def _equal(a: Any, b: Any) -> bool:
+    return isinstance(a, (int, float, str, bool, bytes)) and a == b
+
+
+def _refuse_new_state(state: State) -> None:
+    for container, items in state.containers:
+        if len(container) != len(items):
+            raise StateGrew
+
+
+class _Again(Exception):
+    """A number in the state changes at each call: record it as an input."""
+
+
+def trace(f: Callable, leaves: list, rebuild: Callable, roots: list) -> tuple[Trace, State, list[str]]:
+    """Record `f`; the trace, the state, and the conditions under which the program holds."""
+    with ONE_AT_A_TIME:
+        return _trace(f, leaves, rebuild, roots)
+
+
+def _trace(f: Callable, leaves: list, rebuild: Callable, roots: list) -> tuple[Trace, State, list[str]]:
+    dynamic: set[tuple] = set()
+    extra: dict[int, Tensor] = {}
+    for _ in range(20):
+        state = State(roots)
+        state.tensors |= extra
+        try:
+            first, second = (run(f, leaves, rebuild, state, dynamic) for _ in range(2))
+        except _Again:
+            continue
+        persistent = {key: x for key, x in first.foreign.items() if key in second.foreign}
+        if persistent:
+            extra |= persistent
+            continue
+        if first.fingerprint() != second.fingerprint():
+            raise RecordingError(
+                "compile: the function did two different things when it was run twice with the same arguments. A "
+                "program would repeat one of them for ever. Draw random numbers from a numpy.random.Generator that is "
+                "kept in a variable or an attribute (not numpy.random.rand), and pass what changes as an argument."
+            )
+        both = first.constants().keys() & second.constants().keys()
+        state.frozen += [x for key, x in second.constants().items() if key in both and key not in map(id, state.frozen)]
+        return second, state, state.guards(dynamic)
+    raise RecordingError("compile: the function changes its own state in a way that no fixed program can follow.")
