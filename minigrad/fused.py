@@ -85,5 +85,5 @@ def binary_cross_entropy_with_logits(y_true: np.ndarray, y_pred: Operand) -> Ten
     _check_labels(y, z)
     tail = np.log1p(np.exp(-np.abs(z)))  # softplus(±z) = max(±z, 0) + tail
     losses = y * (np.maximum(-z, 0) + tail) + (1 - y) * (np.maximum(z, 0) + tail)
-    total = np.add.reduce(losses, axis=None, dtype=accumulator(losses.dtype))
-    return (total / losses.size).astype(losses.dtype)
+    total = np.add.reduce(losses, axis=None, dtype=accumulator(z.dtype))
+    return (total / z.size).astype(z.dtype)

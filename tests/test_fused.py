@@ -66,3 +66,28 @@ def test_shapes_that_would_stretch_are_refused():
         fused.binary_cross_entropy_with_logits(np.zeros(3), z)
     with pytest.raises(ValueError, match="One number|one number"):
         fused.affine(np.ones((1, 3)), mg.Tensor(np.ones((1, 3)), requires_grad=True), np.ones((5, 4)))
+
+
+@pytest.mark.parametrize("wrong", [-1.0, -1e-6, 1.001, 2.0])
+def test_one_label_outside_the_unit_interval_is_refused(wrong):
+    """A probability below 0 or above 1 has a loss and a gradient, too, but they mean nothing."""
+    z = mg.Tensor(np.zeros(3), requires_grad=True)
+    with pytest.raises(ValueError, match=r"labels lie in \[0, 1\]"):
+        fused.binary_cross_entropy_with_logits(np.array([0.0, wrong, 1.0]), z)
+
+
+def test_a_mean_of_float16_losses_is_summed_wider():
+    """Ten thousand losses of 10 have a sum above the largest float16, but a mean of 10."""
+    z = mg.Tensor(np.full(10_000, -10, np.float16), requires_grad=True)
+    y = fused.binary_cross_entropy_with_logits([1] * 10_000, z)  # a list of labels will do
+    assert y.value.dtype == np.float16 and y.item() == 10
+
+
+def test_labels_are_rounded_to_the_dtype_of_the_logits_in_both_passes():
+    """A wider upstream gradient must not bring back digits that the loss has not seen."""
+    gradients = []
+    for loss in (losses.binary_cross_entropy_with_logits, fused.binary_cross_entropy_with_logits):
+        z = mg.Tensor(np.array([-2.197], np.float16), requires_grad=True)  # σ(z) is 0.1, rounded to float16
+        (loss(np.array([0.1]), z) * np.float64(1)).backward()
+        gradients.append(z.grad)
+    np.testing.assert_allclose(*gradients, rtol=1e-3)
