@@ -142,9 +142,10 @@ def apply(op: Operation, forward: Callable, operands: Sequence):
         raise explained(error, op, values) from error
     if not any(isinstance(x, Tensor) for x in operands):
         return y
+    differentiable = is_differentiable(y, op)
     t = Tensor(y)
     blocks = active_blocks()
-    if any(node is not None for node in nodes) and is_differentiable(y, op) and records(blocks):
+    if any(node is not None for node in nodes) and differentiable and records(blocks):
         t.node = node = Node()
         node.op, node.parents, node.age, node.shape = op, nodes, next_age(), y.shape
         node.saved = tuple(values[op.operands.index(x)] for x in op.needs)  # a rule may need operands, and nothing else

@@ -241,6 +241,44 @@ def test_numbers_where_a_function_needs_arrays():
         mistaken(leaf([2.0]))
 
 
+def test_own_operations_along_an_axis_know_what_pytorch_calls_it():
+    """An unknown name is refused, the hint comes only where it fits, and operations without an axis leave it to Python."""
+
+    @mg.primitive(lambda g, x_shape, axis: mg.tensor_broadcast_to(mg.tensor_expand_dims(g, axis), x_shape))
+    def summed(x, axis=None):
+        return np.sum(x, axis)
+
+    @mg.primitive(lambda g: g)
+    def same(x):
+        return x + 0.0
+
+    x = leaf(np.ones((2, 3)))
+    assert mg.grad(summed(x, axis=1), x, gradient=np.array([1.0, 2.0])).tolist() == [[1, 1, 1], [2, 2, 2]]
+    with pytest.raises(TypeError, match=r"^summed: dim: no such parameter; it takes x, axis\. PyTorch's dim"):
+        summed(x, dim=1)
+    with pytest.raises(TypeError, match=r"^summed: keep: no such parameter; it takes x, axis\.$"):
+        summed(x, axis=1, keep=True)
+    with pytest.raises(TypeError, match="unexpected keyword argument"):
+        same(x, dim=1)
+
+
+def test_defaults_and_annotations_need_no_source():
+    """The wrapper is written as text, in which an array or a class without a name would not be found again."""
+
+    two_and_three = np.array([2.0, 3.0])
+
+    def scaled(x, factors=two_and_three):
+        return x * factors
+
+    class Real:
+        pass
+
+    scaled.__annotations__ = {"x": Real, "return": Real}
+    scaled = mg.primitive(lambda g, factors: g * factors)(scaled)
+    x = leaf([1.0, 1.0])
+    assert mg.grad(scaled(x), x, gradient=np.ones(2)).tolist() == [2, 3]
+
+
 @pytest.mark.parametrize("join", [mg.tensor_concat, mg.tensor_stack])
 def test_operands_to_be_joined_may_come_from_a_generator(join):
     """Any iterable will do, and is gone through once; none at all is an error that names the operation."""
@@ -269,6 +307,13 @@ def test_apply_records_what_needs_a_gradient():
     assert y.node.parents == (a.node, None, b.node, None) and y.node.shape == (1,)
     da, db = mg.grad(y, [a, b], create_graph=True)
     assert (da.item(), db.item()) == (1, 3)
+
+
+def test_apply_names_what_returned_nothing():
+    """As the decorator does: the operation, and what its forward function returned."""
+    op = Operation("forgetful", ("x",), (), [lambda g: g])
+    with pytest.raises(TypeError, match=r"^forgetful: its forward function returned None: is a `return` missing\?"):
+        apply(op, lambda arrays: None, [leaf([1.0])])
 
 
 def test_apply_tells_observers():

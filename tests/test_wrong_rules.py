@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import cProfile
 import functools
 import inspect
@@ -81,6 +82,7 @@ WRONG_RESULTS = {
     "nothing": (lambda x: None, "its forward function returned None: is a `return` missing?"),
     "a Python number": (lambda x: math.pi, "its forward function returned float 3.14"),
     "a list": (lambda x: [1.0], "its forward function returned list [1.0]"),
+    "a dtype without a shape": (lambda x: Shapeless(), "its forward function returned Shapeless"),
     "complex numbers": (lambda x: x * 1j, "its result has dtype complex128"),
     "strings": (lambda x: x.astype(str), "its result has dtype <U32"),
 }
@@ -106,8 +108,9 @@ def test_results_of_whole_numbers_end_the_graph(forward, dtype):
     def rounded(x):
         return forward(x).astype(dtype)
 
-    y = rounded(leaf())
-    assert not y.requires_grad and y.dtype == dtype
+    for x in (leaf(), leaf(1.5)):  # an array, and a number of NumPy's
+        y = rounded(x)
+        assert not y.requires_grad and y.dtype == dtype
 
 
 @pytest.mark.parametrize(
@@ -284,6 +287,21 @@ def test_tracebacks_show_the_operation_and_its_lines():
     assert frame.name == "tensor_add" and frame.line.startswith(("_y = ", "raise _explained"))
     linecache.checkcache()
     assert linecache.getline(frame.filename, frame.lineno).strip() == frame.line
+    text = "".join(linecache.getlines(frame.filename))  # as a debugger lists it
+    assert ast.parse(text).body[0].name == "wrapper"
+
+
+def test_a_first_call_has_the_name_of_its_operation():
+    """That its wrapper is not yet written is no concern of a traceback's reader."""
+
+    @mg.primitive(lambda g: g)
+    def mine(x):
+        return x + np.ones(7)
+
+    with pytest.raises(ValueError) as caught:
+        mine(leaf())
+    names = [f.name for f in traceback.extract_tb(caught.value.__traceback__)]
+    assert names.count("mine") == 2 and "_unwritten" not in names  # what writes the wrapper, and the wrapper
 
 
 def test_a_profiler_tells_operations_apart():

@@ -191,7 +191,8 @@ class Judge:
         for old, new in differing(compiled(mutant.file), mutant.code()):
             for f in self.living[old]:
                 f.__code__ = new
-        for seconds, item in varied(self.callers[old], PATIENCE / 10 if mutant.key in equivalents() else PATIENCE):
+        tests = self.callers[old] or self.callers[None]  # of code that is only copied no callers are known
+        for seconds, item in varied(tests, PATIENCE / 10 if mutant.key in equivalents() else PATIENCE):
             signal.alarm(5 + int(10 * seconds))  # an endless loop ends the process
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
         return True
