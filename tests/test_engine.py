@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import inspect
 import sys
 import tracemalloc
@@ -96,6 +97,18 @@ def test_in_a_browser_nodes_are_freed_one_after_another(monkeypatch):
     assert x.grad == 18
 
 
+@pytest.mark.parametrize("platform", ["linux", "darwin", "win32", "emscripten"])
+def test_only_nodes_in_a_browser_have_a_finalizer(platform, monkeypatch):
+    """Elsewhere Python frees long chains safely by itself, and calling a finalizer would cost time for each node."""
+    monkeypatch.setattr(mg, "graph", graph)  # importing anew sets it, too
+    monkeypatch.delitem(sys.modules, "minigrad.graph")
+    monkeypatch.setattr(sys, "platform", platform)
+    there = importlib.import_module("minigrad.graph")
+    assert there is not graph
+    expected = there.free_iteratively if platform == "emscripten" else None
+    assert getattr(there.Node, "__del__", None) is expected
+
+
 def test_a_deep_chain_in_second_order():
     """The graph of a gradient is as deep as the graph it came from, and is swept and freed in the same way."""
     x = leaf(1.0)
@@ -152,12 +165,13 @@ def test_doubling_sixty_times_visits_sixty_nodes():
     assert x.grad == 2.0**60
 
 
-def test_grad_looks_at_each_node_once():
+@pytest.mark.parametrize("double", [lambda y: y + y, lambda y: y * 0.5 + y * 1.5], ids=["twice", "by two nodes"])
+def test_grad_looks_at_each_node_once(double):
     """To find which nodes lead to what is wanted, it must not follow every path either."""
     x = leaf(1.0)
     y = x
     for _ in range(60):
-        y = y + y
+        y = double(y)
     assert mg.grad(y, x) == 2.0**60
 
 
