@@ -415,7 +415,7 @@ def grad(
     single = isinstance(xs, Tensor)
     listed: list[Any] = [xs] if single else list(xs) if isinstance(xs, (list, tuple)) else [None]
     if not all(isinstance(x, Tensor) and x.node is not None for x in listed):
-        what = next((x for x in listed if not (isinstance(x, Tensor) and x.node is not None)), xs)
+        what = next(x for x in listed if not (isinstance(x, Tensor) and x.node is not None))
         raise (ValueError if isinstance(what, Tensor) else TypeError)(
             f"grad: xs holds {type(xs if what is None else what).__name__} that requires no gradient, so nothing was recorded "
             "for it. Give a tensor made with requires_grad=True or a list of them."

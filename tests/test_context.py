@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import threading
 from contextlib import contextmanager
@@ -93,6 +94,21 @@ def test_two_threads_that_debug_share_an_array():
     for t in threads:
         t.join()
     assert frozen == [True, True] and shared.data.flags.writeable
+
+
+def test_a_block_that_no_code_called():
+    """The main program, and a thread's function without `threading` around it, have no frame above their own."""
+    seen, done = [], threading.Event()
+
+    def top():
+        try:
+            with mg.no_grad():
+                seen.append(records())
+        finally:
+            done.set()
+
+    _thread.start_new_thread(top, ())
+    assert done.wait(10) and seen == [False]
 
 
 # ---------------------------------------------------------------- generators

@@ -83,6 +83,23 @@ def test_binary_cross_entropy_at_its_ends_is_finite(dtype):
     assert np.all(np.isfinite(p.grad)) and p.grad[2] < 0 < p.grad[3]
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_binary_cross_entropy_keeps_the_dtype_of_its_predictions(dtype):
+    """float16 is computed in float32 and cast back; other dtypes need no cast, and the graph holds none."""
+    p = mg.Tensor(np.array([0.5], dtype), requires_grad=True)
+    loss = losses.binary_cross_entropy([1], p)
+    assert loss.dtype == dtype and (loss.node.op.name == "tensor_astype") == (dtype == HALF)
+
+
+def test_an_impossible_event_in_float16_costs_the_logarithm_of_the_largest_number():
+    """Of the smallest number whose reciprocal is finite, so that the gradient is, too."""
+    p = mg.Tensor(np.array([0.0], HALF), requires_grad=True)
+    loss = losses.binary_cross_entropy([1], p)
+    loss.backward()
+    largest = float(np.finfo(HALF).max)
+    np.testing.assert_allclose([loss.item(), -p.grad[0]], [np.log(largest), largest], rtol=1e-3)
+
+
 # ---------------------------------------------------------------- integers and booleans
 
 WHOLE = [bool, np.int8, np.uint8, np.int16, np.uint16, np.int32, np.int64]

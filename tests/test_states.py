@@ -181,6 +181,7 @@ WRONG = {
     "nothing": (None, TypeError, r"got NoneType.*np.load"),
     "list": ([1, 2], TypeError, r"got list"),
     "unnamed": ({"arr_0": np.ones(1), "arr_1": np.ones(1)}, KeyError, r"without names.*np.savez\(path, \*\*"),
+    "partly unnamed": (GOOD | {"arr_0": np.ones(1)}, KeyError, r"unknown \['arr_0'\].*without names"),
     "empty": ({}, KeyError, r"missing \['weight', 'bias'\]"),
     "numbers as keys": ({0: np.ones(1)} | GOOD, KeyError, r"unknown \[0\]"),
     "many names": ({str(i): 1 for i in range(50)} | GOOD, KeyError, "and 42 more"),

@@ -262,6 +262,8 @@ def test_a_tensor_as_upstream_gradient_gives_arrays():
     x = leaf()
     g = mg.grad(x * 2.0, x, gradient=mg.Tensor([1.0, 2.0]))
     assert type(g) is np.ndarray and g.tolist() == [2, 4]
+    (x * 2.0).backward(mg.Tensor([1.0, 2.0]))
+    assert type(x.grad) is np.ndarray and x.grad.tolist() == [2, 4]
 
 
 def test_arrays_of_constants_are_made_as_ever():
