@@ -241,7 +241,7 @@ def test_numbers_where_a_function_needs_arrays():
         mistaken(leaf([2.0]))
 
 
-def test_own_operations_along_an_axis_know_what_pytorch_calls_it():
+def test_own_operations_along_an_axis_refuse_other_names_for_it():
     """An unknown name is refused, the hint comes only where it fits, and operations without an axis leave it to Python."""
 
     @mg.primitive(lambda g, x_shape, axis: mg.tensor_broadcast_to(mg.tensor_expand_dims(g, axis), x_shape))
