@@ -397,6 +397,7 @@ LEFT_OUT = {
             "tests/test_context.py::test_overlapping_blocks_of_two_threads",
             "tests/test_context.py::test_a_block_does_not_reach_into_other_threads",
             "tests/test_context.py::test_two_threads_that_debug_share_an_array",
+            "tests/test_context.py::test_a_block_that_no_code_called",
             "tests/test_context.py::test_tasks_have_blocks_of_their_own",
             "tests/test_context.py::test_an_asynchronous_generator_does_not_switch_its_caller_off",
             "tests/test_context.py::test_decorated_functions_of_every_kind_do_not_record",
