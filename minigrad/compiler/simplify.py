@@ -1,8 +1,8 @@
 """Simplify a recorded program: the same results, to the last bit, from fewer instructions.
 
 What is removed: what nothing uses, what was computed before, copies, steps that change nothing (x * 1, a transpose
-undone), and arrays that only repeat a number or a row, where an operation broadcasts by itself.  Not removed is
-anything that rounds: (x * 2) * 3 stays as it is.
+undone), changes of sign (exact.py), and arrays that only repeat a number or a row, where an operation broadcasts by
+itself.  Not removed is anything that rounds: (x * 2) * 3 stays as it is.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from .exact import rewritten
 from .recording import Instruction, Variable, perform, tree_map, variables_in
 
 ELEMENTWISE = {"+", "-", "*", "/", "**", "<", "<=", ">", ">=", "==", "!=", "&", "|", "^", "negative", "abs", "~"}
@@ -53,7 +54,8 @@ def simplify(instructions: list[Instruction], wanted: list[Variable], frozen: se
         kept.append(new)
     final = {x: current(x) for x in replaced}
     final = {x: y.array if type(y) is Repeated else y for x, y in final.items()}
-    return _used(kept, [current(x) for x in wanted]), final
+    wanted = [current(x) for x in wanted]
+    return _used(rewritten(_used(kept, wanted), wanted), wanted), final
 
 
 class Repeated:

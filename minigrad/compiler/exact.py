@@ -1,0 +1,93 @@
+"""Rewrite arithmetic where floating-point numbers do so without rounding: a + (−b) as a − b, −(3 x) as (−3) x, x / 2 as x · ½.
+
+Floating-point numbers keep sign and size apart, so a change of sign never rounds, and it can be made before or after a
+product or a quotient.  Only the sign of a NaN may become another; it has no meaning (IEEE 754-2019, section 6.3).  The
+reciprocal of a power of two is exact, and a product takes less time than a quotient.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from math import frexp, isfinite
+from typing import Any
+
+import numpy as np
+
+from .recording import Instruction, Variable, perform, tree_map, variables_in
+
+
+def rewritten(instructions: list[Instruction], wanted: list) -> list[Instruction]:
+    """The same program, in which products, quotients, sums and differences have taken up the changes of sign before them.
+
+    Instructions whose result is no longer needed stay in it.
+    """
+    uses = Counter(x for i in instructions for x in variables_in((i.args, i.kwargs)))
+    uses.update(x for x in wanted if type(x) is Variable)
+    negated: dict[Variable, Variable] = {}  # a variable and what it is the negative of
+    producer: dict[Variable, Instruction] = {}
+    moved: list[Instruction] = []
+
+    def positive(x: Any) -> Variable | None:
+        return negated.get(x) if type(x) is Variable else None
+
+    for i in instructions:
+        if i.kind == "operator" and i.result is not None and i.result.value.dtype.kind == "f":
+            if i.target == "*" and -1 in (numbers := [x for x in i.args if _is_number(x)]) and len(numbers) == 1:
+                i = i._replace(target="negative", args=tuple(x for x in i.args if not _is_number(x)))
+            if i.target == "negative":
+                product = producer.get(i.args[0]) if uses[i.args[0]] == 1 else None
+                i = _negative_product(i, product) or i
+                if i.target == "negative" and type(i.args[0]) is Variable and i.args[0].layout == i.result.layout:
+                    negated[i.result] = i.args[0]
+            elif i.target in ("*", "/") and any(positive(x) and uses[x] == 1 for x in i.args):
+                first, second = i.args
+                if positive(first) is None or uses[first] > 1:
+                    first, second = -float(first) if _is_number(first) else first, positive(second)
+                else:
+                    first, second = positive(first), -float(second) if _is_number(second) else second
+                changed = i._replace(args=(first, second))
+                if not any(map(_is_number, i.args)):  # the change of sign comes after it, and may go further
+                    changed = changed._replace(result=_result_of(changed))
+                    if changed.result.layout == i.result.layout:
+                        moved.append(changed)
+                        negated[i.result] = changed.result
+                        changed = i._replace(target="negative", args=(changed.result,))
+                    else:
+                        changed = i
+                i = changed
+            elif i.target in ("+", "-") and (b := positive(i.args[1])) is not None:
+                i = i._replace(target="-" if i.target == "+" else "+", args=(i.args[0], b))
+            elif i.target == "+" and (a := positive(i.args[0])) is not None:
+                i = i._replace(target="-", args=(i.args[1], a))
+            producer[i.result] = i = _without_quotient(i)
+        moved.append(i)
+    return moved
+
+
+def _negative_product(i: Instruction, product: Instruction | None) -> Instruction | None:
+    """−(x c) as x (−c), for a number c."""
+    if product is None or product.target not in ("*", "/") or not any(map(_is_number, product.args)):
+        return None
+    args = tuple(-float(x) if _is_number(x) else x for x in product.args)
+    return product._replace(args=args, result=i.result)
+
+
+def _without_quotient(i: Instruction) -> Instruction:
+    """x / c as x (1/c), for a power of two c: 1/c must be an ordinary number in the dtype of the result."""
+    if i.target != "/" or not _is_number(i.args[1]):
+        return i
+    c = i.args[1]
+    if not isfinite(c) or abs(frexp(c)[0]) != 0.5 or not 2**-14 <= abs(c) <= 2**14:  # ordinary in float16, too
+        return i
+    return i._replace(target="*", args=(i.args[0], 1 / c))
+
+
+def _is_number(x: Any) -> bool:
+    """A number of Python's, which takes the dtype of what it meets."""
+    return type(x) in (int, float)
+
+
+def _result_of(i: Instruction) -> Variable:
+    example = lambda x: x.value if type(x) is Variable else x
+    with np.errstate(all="ignore"):
+        return Variable(perform(i.kind, i.target, tree_map(example, i.args), i.kwargs))
