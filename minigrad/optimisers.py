@@ -11,12 +11,14 @@ for x, y in batches:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import reduce
 from math import cos, inf, nan, pi
 from typing import Any, ClassVar
 
 import numpy as np
 
 from .interop import values
+from .primitive import STAND_INS, as_array, violated
 from .states import names_in, read_state
 from .tensor import Tensor
 from .updates import adam_update, adamw_update, sgd_update
@@ -253,21 +255,22 @@ def clip_gradients(parameters: Iterable[Tensor], max_norm: float) -> float:
     if max_norm != inf:  # which only asks for the norm
         _checked("clip_gradients", "max_norm", max_norm, positive=True)
     moved = [(p, p.grad) for p in parameters if p.requires_grad and p.grad is not None]
-    gradients = [np.asarray(values(g), np.float64) for _, g in moved]
-    largest = max((float(np.max(np.abs(g), initial=0)) for g in gradients), default=0.0)
+    gradients = [as_array(values(g), np.float64) for _, g in moved]
     for i, g in enumerate(gradients):
-        if not np.all(np.isfinite(g)):
+        if violated(~np.all(np.isfinite(g))):
             raise FloatingPointError(
                 f"clip_gradients: the gradient of shape {g.shape} ({i + 1} of {len(moved)}) has infinite or NaN elements. "
                 "Lower the learning rate, or find where they come from with minigrad.debug()."
             )
-    if not largest:
-        return 0.0
-    norm = largest * float(np.sqrt(sum(np.sum((g / largest) ** 2) for g in gradients)))  # no square overflows
-    if norm > max_norm:
+    largest = reduce(np.maximum, (np.max(np.abs(g), initial=0) for g in gradients), np.float64(0))
+    scale = np.where(largest > 0, largest, 1.0)  # no square of a scaled gradient overflows
+    norm = scale * np.sqrt(sum(np.sum((g / scale) ** 2) for g in gradients))
+    recorded = type(norm) in STAND_INS  # then whether the norm is too large is decided at each call
+    if max_norm != inf and (recorded or norm > max_norm):
+        factor = max_norm / np.maximum(norm, max_norm)
         for p, before in moved:
-            p.grad = before * (max_norm / norm)
-    return norm
+            p.grad = before * factor.astype(before.dtype)
+    return norm if recorded else float(norm)
 
 
 # ---------------------------------------------------------------- schedules

@@ -325,6 +325,8 @@ def other(x, name: str, plain: bool) -> tuple:
 
 def as_operand(x, name: str) -> np.ndarray:
     """`x` as an array of numbers, for what is neither tensor nor number; TypeError for what is no such thing."""
+    if type(x) in STAND_INS:
+        return x
     try:
         array = np.asarray(x)
     except (TypeError, ValueError) as error:

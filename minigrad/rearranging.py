@@ -14,7 +14,7 @@ import numpy as np
 from ._typing import Operand
 from .functions import tensor_getitem
 from .operations import tensor_concat, tensor_reshape, tensor_transpose
-from .primitive import as_operand, joinable, primitive
+from .primitive import as_array, as_operand, joinable, primitive
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -273,7 +273,7 @@ def tensor_take_along_axis(x: Operand, indices: np.ndarray, axis: int = -1) -> T
     array([[ 0., 10.,  0.],
            [20.,  0.,  0.]])
     """
-    x, indices = with_shape(x, "tensor_take_along_axis"), np.asarray(indices)
+    x, indices = with_shape(x, "tensor_take_along_axis"), as_array(getattr(indices, "value", indices))
     (axis,) = axis_numbers(axis, x.ndim, "tensor_take_along_axis")
     if indices.dtype.kind not in "iu":
         raise TypeError(f"tensor_take_along_axis: indices of dtype {indices.dtype}. Give integers.")

@@ -9,7 +9,7 @@ import numpy as np
 
 from ._typing import Operand
 from .graph import accumulator
-from .primitive import primitive
+from .primitive import primitive, recorded_with
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -64,7 +64,7 @@ def _add_windows(
 ) -> Tensor:
     """Zeros of this shape to which each window in X is added where it came from: the adjoint of `tensor_windows`."""
     sizes, strides = _each_axis(size, stride)
-    out = np.zeros(shape, accumulator(x.dtype))
+    out = recorded_with(x, np.zeros(shape, accumulator(x.dtype)))
     counts = x.shape[-2 * len(sizes) : -len(sizes)]
     for offsets in product(*map(range, sizes)):  # one strided addition for each element of a window
         ends = [start + step * (n - 1) + 1 for start, step, n in zip(offsets, strides, counts, strict=True)]

@@ -567,15 +567,15 @@ def test_a_failed_check_at_the_first_call():
 
 def stale_view(x):
     y = x.copy()
-    first = y[:1]
+    first = y.reshape(1, 3)
     y[0] = 7
     return first * 2
 
 
 def written_view(x):
-    first = x.copy()[:1]
-    first[0] = 7
-    return first
+    turned = x.copy().reshape(1, 3)
+    turned[0] = 7
+    return turned
 
 
 KEPT = mg.Tensor(np.ones(3), requires_grad=True)
@@ -621,9 +621,14 @@ def test_in_place_writes_and_numpy_functions():
         np.add.at(y, [0, 0], x[:2])
         z = np.zeros_like(y)
         z.fill(3)
+        part = y[1:]
+        part[:2] *= 3
+        for number in part[-1:]:
+            number += 4  # of NumPy's numbers a new one
+        y[0] -= part[0]
         left, right = np.split(y, 2)
         a, b = np.broadcast_arrays(left, right[:1])
-        return [y, z, left * right, a + b, sum(part for part in y), len(x) * y.mT.T if y.ndim > 1 else y]
+        return [y, part, z, left * right, a + b, sum(part for part in y), len(x) * y.mT.T if y.ndim > 1 else y]
 
     x = np.arange(4.0)
     fast = compile(f)

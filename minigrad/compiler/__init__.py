@@ -5,7 +5,7 @@ compiled.py, which make programs fast, and javascript.py.
 """
 
 from .compiled import compile
+from .messages import RecordingError
 from .readable import Program, program
-from .recording import RecordingError
 
 __all__ = ["Program", "RecordingError", "compile", "program"]

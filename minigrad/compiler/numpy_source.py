@@ -95,6 +95,8 @@ class Printer:
 
     def function(self, f: Any) -> str:
         """The full name of a NumPy function."""
+        if f is np.lib.stride_tricks.sliding_window_view:  # its module is numpy all the same
+            return "np.lib.stride_tricks.sliding_window_view"
         module = getattr(f, "__module__", "numpy") or "numpy"
         return module.replace("numpy", "np", 1) + "." + f.__name__ if "_" not in module else f"np.{f.__name__}"
 
@@ -138,7 +140,8 @@ class Printer:
         result = self.name(i.result) if i.result is not None else "_"
         if i.kind in ("setitem", "at"):
             x, index, *new = i.args
-            lines = [f'{result} = {self.operand(x)}.copy("K")']
+            number = isinstance(x, Variable) and isinstance(x.value, np.generic)
+            lines = [f"{result} = np.array({self.operand(x)})" if number else f'{result} = {self.operand(x)}.copy("K")']
             if isinstance(x, np.ndarray) and not np.any(x) and x.flags.c_contiguous:
                 lines = [f"{result} = np.zeros({x.shape}, {literal(x.dtype)})"]
             if i.kind == "setitem":

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from ..tensor import Tensor, grad
+from .messages import RecordingError
 from .numpy_source import Names, Printer, array_literal
-from .recording import Instruction, RecordedArray, RecordingError, Variable, variables_in
+from .recording import Instruction, RecordedArray, Variable, variables_in
 from .simplify import simplify
 from .state import Place
 from .trace import Argument, Result, Trace, trace

@@ -10,10 +10,7 @@ In-place writes become new variables: a RecordedArray is a name that can be boun
 
 from __future__ import annotations
 
-import linecache
 import operator
-import os
-import sys
 from collections.abc import Callable
 from threading import get_ident
 from typing import Any, NamedTuple
@@ -22,6 +19,7 @@ import numpy as np
 
 from ..primitive import stand_in
 from ..tensor import Tensor
+from .messages import RecordingError, user_line, value_needed
 
 OPERATORS: dict[str, Callable] = {
     "+": operator.add,
@@ -58,10 +56,6 @@ SYMBOLS |= {np.not_equal: "!=", np.matmul: "@", np.bitwise_and: "&", np.bitwise_
 
 METHODS = """sum mean max min prod std var all any argmax argmin argsort reshape transpose astype copy dot clip round
 cumsum cumprod ravel flatten squeeze swapaxes repeat take diagonal trace conj""".split()
-
-
-class RecordingError(RuntimeError):
-    """A function asked for a value while it was recorded, or did what a fixed program cannot do."""
 
 
 class Variable:
@@ -105,7 +99,7 @@ def perform(kind: str, target: Any, args: tuple, kwargs: dict) -> Any:
         return args[0][args[1]]
     if kind == "check":
         return None
-    changed = args[0].copy("K")
+    changed = np.array(args[0], order="K")
     if kind == "setitem":
         changed[args[1]] = args[2]
     else:
@@ -142,9 +136,11 @@ class Recording:
     def close(self) -> None:
         self.owner = None
 
-    def input(self, value: np.ndarray | np.generic, number: bool = False) -> RecordedArray:
-        """A stand-in for `value`, which the program receives."""
-        return RecordedArray(self, Variable(value, number=number))
+    def input(self, value: Any) -> RecordedArray:
+        """A stand-in for `value`, an array or a number, which the program receives; programs compute with 0-d arrays as numbers."""
+        x = RecordedArray(self, Variable(np.asarray(value)[()], number=type(value) in (int, float)))
+        x.is_array = isinstance(value, np.ndarray)
+        return x
 
     def apply(self, kind: str, target: Any, args: tuple, kwargs: dict | None = None) -> Any:
         """Carry out an instruction on the examples and write it down; its result, as a stand-in."""
@@ -156,8 +152,13 @@ class Recording:
                 else f"{_name(target)}: an array left over from the recording of a program. Return results from "
                 "the compiled function; it must not store them elsewhere."
             )
-        args, kwargs = tree_map(self._variable, args), tree_map(self._variable, kwargs or {})
+        given, args, kwargs = args, tree_map(_variable, args), tree_map(_variable, kwargs or {})
         value = perform(kind, target, tree_map(_example, args), tree_map(_example, kwargs))
+        for x in given if isinstance(value, np.ndarray) else ():
+            if (
+                type(x) is RecordedArray and value is x.bound.value
+            ):  # astype(copy=False), and others that may do nothing
+                return x
         if type(value) in (int, float, bool):
             result = Variable(np.asarray(value)[()], number=type(value) is not bool)
             self.instructions.append(Instruction(kind, target, args, kwargs, result))
@@ -185,19 +186,13 @@ class Recording:
         self.instructions.append(Instruction(kind, target, args, kwargs, result))
         return RecordedArray(self, result)
 
-    def _variable(self, x: Any) -> Any:
-        if type(x) is not RecordedArray:
-            return x
-        if x.variable.stale:
-            raise RecordingError(
-                f"a view of an array was used after the array had been changed in place{user_line()}. "
-                "Copy the view when you take it: x[0].copy(), or compute a new array instead of changing one."
-            )
-        return x.variable
-
     def rebind(self, name: RecordedArray, new: RecordedArray) -> None:
-        """Let `name` stand for `new` from now on: an in-place write."""
-        old = name.variable
+        """Let `name` stand for `new` from now on: an in-place write, for a view into the array that it was taken from."""
+        old = name.bound
+        if old.base is not None and name.taken_from is not None:
+            array, index = name.taken_from
+            array[index] = new
+            return
         if old.base is not None:
             raise RecordingError(
                 f"a view of another array was changed in place{user_line()}, which a recorded program cannot follow. "
@@ -205,7 +200,11 @@ class Recording:
             )
         for view in self.views.get(old, ()):
             view.stale = True
-        name.variable = new.variable
+        name.bound = new.variable
+
+
+def _variable(x: Any) -> Any:
+    return x.variable if type(x) is RecordedArray else x
 
 
 def _example(x: Any) -> Any:
@@ -219,11 +218,26 @@ def _name(target: Any) -> str:
 class RecordedArray(np.lib.mixins.NDArrayOperatorsMixin):
     """What stands for an array while a program is recorded; see the module's docstring."""
 
-    __slots__ = ("recording", "variable")
+    __slots__ = ("bound", "is_array", "recording", "taken_from")
     __hash__ = object.__hash__
 
     def __init__(self, recording: Recording, variable: Variable) -> None:
-        self.recording, self.variable = recording, variable
+        self.recording, self.bound = recording, variable
+        self.is_array = isinstance(variable.value, np.ndarray)  # or a number, which cannot be changed in place
+        self.taken_from: tuple[RecordedArray, Any] | None = None  # of a view x[index]: x and the index
+
+    @property
+    def variable(self) -> Variable:
+        """What it stands for now; a view is taken again after its array was changed."""
+        if self.bound.stale:
+            if self.taken_from is None:
+                raise RecordingError(
+                    f"a view of an array was used after the array had been changed in place{user_line()}. "
+                    "Copy the view when you take it, or compute a new array instead of changing one."
+                )
+            array, index = self.taken_from
+            self.bound = self.recording.apply("getitem", None, (array, index)).bound
+        return self.bound
 
     @property
     def __class__(self):  # so that isinstance(x, np.ndarray) in a user's function takes it for an array
@@ -231,18 +245,18 @@ class RecordedArray(np.lib.mixins.NDArrayOperatorsMixin):
 
     # ---------------------------------------------------------------- what is known of it
 
-    shape = property(lambda self: self.variable.value.shape)
-    dtype = property(lambda self: self.variable.value.dtype)
-    ndim = property(lambda self: self.variable.value.ndim)
-    size = property(lambda self: self.variable.value.size)
-    itemsize = property(lambda self: self.variable.value.itemsize)
-    nbytes = property(lambda self: self.variable.value.nbytes)
-    strides = property(lambda self: self.variable.value.strides)
-    flags = property(lambda self: self.variable.value.flags)
+    shape = property(lambda self: self.bound.value.shape)
+    dtype = property(lambda self: self.bound.value.dtype)
+    ndim = property(lambda self: self.bound.value.ndim)
+    size = property(lambda self: self.bound.value.size)
+    itemsize = property(lambda self: self.bound.value.itemsize)
+    nbytes = property(lambda self: self.bound.value.nbytes)
+    strides = property(lambda self: self.bound.value.strides)
+    flags = property(lambda self: self.bound.value.flags)
     base = None
 
     def __len__(self) -> int:
-        return len(self.variable.value)
+        return len(self.bound.value)
 
     def __iter__(self):
         return (self[i] for i in range(len(self)))
@@ -271,7 +285,7 @@ class RecordedArray(np.lib.mixins.NDArrayOperatorsMixin):
             return self.recording.rebind(inputs[0], apply("at", ufunc, inputs))
         else:
             raise RecordingError(f"numpy.{ufunc.__name__}.{method}: not available in a recorded program{user_line()}.")
-        if out is None:
+        if out is None or not out[0].is_array:  # Python's s += 1 gives a number a new value
             return result
         if result.shape != out[0].shape or not np.can_cast(result.dtype, out[0].dtype, "same_kind"):
             raise TypeError(
@@ -303,12 +317,19 @@ class RecordedArray(np.lib.mixins.NDArrayOperatorsMixin):
         if not self.ndim and type(index) is tuple and not index:
             return self
         if _selects_by_value(index):
-            raise value_needed("x[mask] returns an array whose size depends on the values of the mask")
-        return self.recording.apply("getitem", None, (self, index))
+            mask = index.bound if type(index) is RecordedArray else None
+            raise value_needed("x[mask] returns an array whose size depends on the values of the mask", mask)
+        part = self.recording.apply("getitem", None, (self, index))
+        if part.bound.base is not None:
+            part.taken_from = self, index
+        return part
 
     def __setitem__(self, index, new) -> None:
-        kind = self.recording.apply("setitem", None, (self, index, new.value if isinstance(new, Tensor) else new))
-        self.recording.rebind(self, kind)
+        if type(new) is RecordedArray and new.taken_from is not None and new.taken_from[0] is self:
+            if new.taken_from[1] is index:  # Python's x[index] += y ends with x[index] = what was changed in place
+                return
+        new = new.value if isinstance(new, Tensor) else new
+        self.recording.rebind(self, self.recording.apply("setitem", None, (self, index, new)))
 
     def fill(self, new) -> None:
         """Set every element to `new`, as `ndarray.fill` does."""
@@ -419,32 +440,3 @@ def _lift(x: np.ndarray | np.generic, beside: RecordedArray) -> RecordedArray:
 
 
 stand_in(RecordedArray, _record_check, _lift)
-
-
-# ---------------------------------------------------------------- errors
-
-PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
-NUMPY = os.path.dirname(np.__file__) + os.sep
-
-
-def user_line() -> str:
-    """The innermost line of code outside minigrad and NumPy that is being executed, for messages."""
-    frame = sys._getframe(1)
-    while frame is not None:
-        path = frame.f_code.co_filename
-        if not path.startswith((PACKAGE, NUMPY, "<")) or path.startswith(("<stdin", "<doctest", "<ipython")):
-            text = linecache.getline(path, frame.f_lineno).strip()
-            return f" ({os.path.basename(path)}, line {frame.f_lineno}{f': `{text}`' if text else ''})"
-        frame = frame.f_back
-    return ""
-
-
-def value_needed(what: str) -> RecordingError:
-    """The error for code that needs a value while there are only shapes."""
-    return RecordingError(
-        f"{what}{user_line()}, but the function is being recorded as a program. The program is a static graph: it is "
-        "built once for given shapes and dtypes and then runs with other values, so no Python code may depend on "
-        "them. (Without compiling, minigrad builds a dynamic graph anew at each call, and such code works.) Choose "
-        "between values with tensor_where(condition, a, b), pass what is constant as a Python number, or leave this "
-        "part uncompiled."
-    )

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..tensor import Tensor
+from .messages import RecordingError
 
 LIMIT = 100_000  # places; a function that reaches more has hold of something that it does not compute with
 CONSTANTS = (int, float, bool, str, bytes, complex, type(None), type(...), np.dtype, slice, range, np.generic)
@@ -64,6 +65,7 @@ class State:
         self.names: dict[str, Any] = {}  # of the objects in `conditions`
         self.conditions: list[str] = []
         self.containers: list[tuple] = []  # lists and dicts, each with a copy of what it holds
+        self.masks: dict[tuple, np.ndarray] = {}  # by key_of: arrays that select elements, whose contents are compared
         self._seen: dict[int, Any] = {}
         self._found: set[tuple] = set()  # the places, by key_of
         self._unvisited = list(roots)
@@ -143,6 +145,23 @@ class State:
             self.constants.append(place)
             self._unvisited.append(x)
 
+    def inputs(self) -> list[Place]:
+        """The places of arrays that a program reads anew at each call: all but the masks, of which it holds copies."""
+        for place in self.arrays:
+            if key_of(place) in self.masks:
+                place.write(self.masks[key_of(place)])
+        return [place for place in self.arrays if key_of(place) not in self.masks]
+
+    def check_masks(self) -> None:
+        """RecordingError if the function has changed an array that it uses as a mask."""
+        for place in self.arrays:
+            mask = self.masks.get(key_of(place))
+            if mask is not None and (place.read() is not mask or not same_bytes(mask, place.value)):
+                raise RecordingError(
+                    f"compile: the function selects elements by {place.label!r} and changes it, so the size of the result "
+                    "would change from call to call. Use tensor_where(mask, x, 0), or leave this part uncompiled."
+                )
+
     def restore(self) -> None:
         """Put back what every place held when it was found."""
         for container, items in self.containers:
@@ -167,6 +186,10 @@ class State:
             else:
                 name = self.bind(x)
                 found.append(f"({where} is {name} or type({where}) is {self.bind(type(x))} and {where} == {name})")
+        for place in self.arrays:
+            if key_of(place) in self.masks:
+                where = place.expression(self.bind(place.container))
+                found.append(f"type({where}) is ndarray and _same({where}, {self.bind(self.masks[key_of(place)])})")
         for array in self.frozen:
             self.names[f"_copy{id(array):x}"] = array.copy()
             found.append(f"_same({self.bind(array)}, _copy{id(array):x})")

@@ -16,7 +16,8 @@ import numpy as np
 
 from ..context import Observer, observing
 from ..tensor import Tensor
-from .recording import Instruction, RecordedArray, Recording, RecordingError, Variable, tree_map
+from .messages import RecordingError
+from .recording import Instruction, RecordedArray, Recording, Variable, tree_map
 from .state import GENERATORS, Place, State, key_of
 
 ONE_AT_A_TIME = RLock()  # while a function is recorded, its state holds stand-ins
@@ -150,8 +151,7 @@ def run(f: Callable, leaves: list, rebuild: Callable, state: State, dynamic: set
             stand_in = RecordedGenerator(recording, value)
             trace.generators.append((stand_in.generator, place))
         else:
-            number = value if isinstance(value, (np.ndarray, np.generic)) else np.asarray(value)[()]
-            stand_in = recording.input(number if number.ndim else number[()], type(value) in (int, float))
+            stand_in = recording.input(value)
             trace.inputs.append((stand_in.variable, source))
         swapped.append((place, stand_in, source, getattr(stand_in, "variable", None)))
         place.write(stand_in)
@@ -169,7 +169,7 @@ def run(f: Callable, leaves: list, rebuild: Callable, state: State, dynamic: set
                 if isinstance(x, Tensor):
                     arguments.append(x)
                 else:
-                    stand_in = recording.input(x if x.ndim else x[()])
+                    stand_in = recording.input(x)
                     trace.inputs.append((stand_in.variable, Argument(i)))
                     arguments.append(stand_in)
             for key, x in tensors.items():
@@ -182,12 +182,13 @@ def run(f: Callable, leaves: list, rebuild: Callable, state: State, dynamic: set
                     gradients.append((place, key))
                     if isinstance(place.value, (np.ndarray, np.generic)):
                         swap(place, (position_of[key], "grad") if key in position_of else place)
-            for place in (*state.arrays, *state.generators, *(p for p in state.constants if key_of(p) in dynamic)):
+            for place in (*state.inputs(), *state.generators, *(p for p in state.constants if key_of(p) in dynamic)):
                 swap(place, place)
             with observing(observer):
-                returned = f(*rebuild(arguments))
+                returned = _call(f, rebuild(arguments), swapped, state)
             observer.finish()
             trace.outputs = _outputs(returned, tensors, position_of)
+            state.check_masks()
             _find_effects(trace, swapped, gradients, position_of, state, dynamic)
             _refuse_new_state(state)
         finally:
@@ -198,6 +199,18 @@ def run(f: Callable, leaves: list, rebuild: Callable, state: State, dynamic: set
                     x.node.grad = grad
             state.restore()
     return trace
+
+
+def _call(f: Callable, arguments: tuple, swapped: list, state: State) -> Any:
+    """What `f` returns.  An array of its state that it uses as a mask becomes a constant: the mask's sum is a size."""
+    try:
+        return f(*arguments)
+    except RecordingError as error:
+        for place, stand_in, source, variable in swapped:
+            if error.variable is not None and error.variable is variable is stand_in.bound and place in state.arrays:
+                state.masks[key_of(place)] = place.value.copy()
+                raise _Again from None
+        raise
 
 
 def _outputs(x: Any, tensors: dict, position_of: dict) -> Any:
@@ -288,7 +301,7 @@ def _refuse_new_state(state: State) -> None:
 
 
 class _Again(Exception):
-    """A number in the state changes at each call: record it as an input."""
+    """The function has to be recorded anew: a number in its state changes at each call, or a mask has to be constant."""
 
 
 def trace(f: Callable, leaves: list, rebuild: Callable, roots: list) -> tuple[Trace, State, list[str]]:
@@ -300,9 +313,11 @@ def trace(f: Callable, leaves: list, rebuild: Callable, roots: list) -> tuple[Tr
 def _trace(f: Callable, leaves: list, rebuild: Callable, roots: list) -> tuple[Trace, State, list[str]]:
     dynamic: set[tuple] = set()
     extra: dict[int, Tensor] = {}
+    masks: dict[tuple, np.ndarray] = {}
     for _ in range(20):
         state = State(roots)
         state.tensors |= extra
+        state.masks = masks
         try:
             first, second = (run(f, leaves, rebuild, state, dynamic) for _ in range(2))
         except _Again:
