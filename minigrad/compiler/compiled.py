@@ -9,19 +9,25 @@ from typing import Any
 import numpy as np
 
 from ..tensor import Tensor
+from .arguments import Structure
 from .buffers import Plan, python_floats
+from .messages import RecordingError
 from .recording import Variable, variables_in
 from .simplify import simplify
-from .state import CONSTANTS, Place, same_bytes
+from .state import NUMBERS, Place, key_of, same_bytes
 from .trace import ONE_AT_A_TIME, Argument, Result, SameTensor, StateGrew, Trace, trace
 from .updates import find_updates, sink_updates
 
 PROGRAMS = 64  # kept for each compiled function; the one that was not used for longest is dropped
 MISS = object()  # what a program returns if it was not made for such a call
+FAILED = object()  # in place of a result, if the function itself has to say what is wrong
 
 
 class CheckFailed(Exception):
     """A check of an argument failed in a program; the function itself then says which."""
+
+
+FAILURES = CheckFailed, ZeroDivisionError, OverflowError  # where Python's numbers raise, NumPy's give infinity
 
 
 def compile(f: Callable) -> Callable:
@@ -60,6 +66,8 @@ class Compiled:
         self.f = f
         self.programs: list[Executable] = []
         self.grew = 0
+        self.varying: dict[tuple, type] = {}  # numbers of the state that changed, by key_of their places
+        self.pinned: set[tuple] = set()  # those that are constants nevertheless, because they decide something
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else compile(self.f.__get__(instance, owner))
@@ -82,10 +90,12 @@ class Compiled:
                 entry = program.instance()
             try:
                 result = entry(args, kwargs)
-            except (CheckFailed, ZeroDivisionError, OverflowError):
-                return self.f(*args, **kwargs)
+            except FAILURES:
+                result = FAILED
             finally:
                 program.idle.append(entry)
+            if result is FAILED:
+                return self.f(*args, **kwargs)
             if result is not MISS:
                 if k:
                     self._move_to_front(program)
@@ -100,9 +110,8 @@ class Compiled:
             structure = Structure(args, kwargs)
             if structure.repeats_a_tensor:  # one tensor under two names: its gradient is a sum, a case of its own
                 return self.f(*args, **kwargs)
-            g = lambda args, kwargs: self.f(*args, **kwargs)
             try:
-                recorded, state, guards = trace(g, structure.leaves, structure.rebuild, [self.f, *structure.objects])
+                recorded, state, guards = self._trace(structure)
             except StateGrew:
                 self.grew += 1
                 if self.grew > 3:
@@ -114,123 +123,37 @@ class Compiled:
             except (ValueError, IndexError):  # while recording every check passes; the function itself fails first
                 return self.f(*args, **kwargs)
             executable = Executable(recorded, structure, guards, state.names, set(map(id, state.frozen)))
+            executable.numbers = [place for place in state.constants if type(place.value) in NUMBERS]
             self.programs = [executable, *self.programs[: PROGRAMS - 1]]
         entry = executable.idle.pop()
         try:
             result = entry(args, kwargs)
-        except (CheckFailed, ZeroDivisionError, OverflowError):
-            result = MISS
+        except FAILURES:
+            result = FAILED
         finally:
             executable.idle.append(entry)
-        return self.f(*args, **kwargs) if result is MISS else result
+        return self.f(*args, **kwargs) if result is MISS or result is FAILED else result
 
+    def _trace(self, structure: Structure) -> tuple:
+        """Record the function, with numbers of its state that change from call to call, such as a learning rate, as inputs.
 
-class Structure:
-    """The arguments of a call: which arrays and tensors are where, and Python that checks and unpacks others like them."""
-
-    def __init__(self, args: tuple, kwargs: dict) -> None:
-        self.leaves: list = []
-        self.objects: list = []
-        self.lines: list[str] = []
-        self.names: dict[str, Any] = {}
-        self.count = 0
-        self.tree = (self._open(args, "args"), self._open(kwargs, "kwargs"))
-        self._distinct_tensors()
-
-    @property
-    def repeats_a_tensor(self) -> bool:
-        tensors = [id(x) for x in self.leaves if isinstance(x, Tensor)]
-        return len(set(tensors)) < len(tensors)
-
-    def _distinct_tensors(self) -> None:
-        """A line that returns MISS where one tensor is given twice: it has one gradient, a sum."""
-        tensors = [f"id(x{i})" for i, x in enumerate(self.leaves) if isinstance(x, Tensor)]
-        if len(tensors) > 1:
-            self.lines.append(f"if len({{{', '.join(tensors)}}}) != {len(tensors)}: return MISS")
-
-    def bind(self, x: Any) -> str:
-        name = f"_k{len(self.names)}"
-        self.names[name] = x
-        return name
-
-    def _open(self, x: Any, name: str) -> Any:
-        if isinstance(x, (Tensor, np.ndarray)) or (isinstance(x, np.generic) and x.dtype.kind in "biuf"):
-            if isinstance(x, np.ndarray) and x.dtype.kind not in "biuf":
-                raise TypeError(f"compile: an argument of dtype {x.dtype}. Give arrays of real numbers.")
-            leaf = f"x{len(self.leaves)}"
-            self.lines.append(f"{leaf} = {name}")
-            self.leaves.append(x)
-            if isinstance(x, Tensor):
-                if x.node is not None and x.node.op is not None:
-                    raise TypeError(
-                        "compile: an argument is a tensor that was computed, and its graph would be cut off. Compile "
-                        "the function that computes it too, or pass x.detach()."
-                    )
-                kind = "is None" if x.node is None else "is not None"
-                self.lines.append(f"if type({leaf}) is not Tensor or not {leaf}.node {kind}: return MISS")
-                self.lines.append(f"v{leaf} = {leaf}.value")
-                self.check_array(x.value, f"v{leaf}")
-            else:
-                self.check_array(x, leaf)
-            return Argument(len(self.leaves) - 1)
-        if type(x) in (tuple, list) or (isinstance(x, tuple) and hasattr(x, "_fields")):
-            self.lines.append(f"if type({name}) is not {self.bind(type(x))} or len({name}) != {len(x)}: return MISS")
-            parts = [self._part() for _ in x]
-            if parts:
-                self.lines.append(f"{', '.join(parts)}, = {name}")
-            opened = [self._open(item, part) for item, part in zip(x, parts, strict=True)]
-            return type(x)(*opened) if hasattr(x, "_fields") else type(x)(opened)
-        if type(x) is dict:
-            keys = self.bind(list(x))
-            self.lines.append(
-                f"if type({name}) is not dict or list({name}) != {keys}: return MISS"
-                if x or name != "kwargs"
-                else f"if {name}: return MISS"
-            )
-            parts = [self._part() for _ in x]
-            if parts:
-                self.lines.append(f"{', '.join(parts)}, = {name}.values()")
-            return {key: self._open(item, part) for (key, item), part in zip(x.items(), parts, strict=True)}
-        constant = self.bind(x)
-        if isinstance(x, CONSTANTS) and x is not None and not isinstance(x, bool):
-            kind = self.bind(type(x))
-            same = f"{name} is {constant} or type({name}) is {kind} and {name} == {constant}"
-            if isinstance(x, float) and x == 0:
-                same = f"{same} and repr({name}) == {repr(x)!r}"
-            self.lines.append(f"if not ({same}): return MISS")
-        else:
-            self.lines.append(f"if {name} is not {constant}: return MISS")
-            self.objects.append(x)
-        return x
-
-    def _part(self) -> str:
-        self.count += 1
-        return f"p{self.count}"
-
-    def check_array(self, x: Any, name: str) -> None:
-        """Lines that return MISS unless `name` is an array of the same shape, dtype and layout."""
-        if isinstance(x, np.generic):
-            self.lines.append(f"if type({name}) is not {self.bind(type(x))}: return MISS")
-            return
-        strides = f" or {name}.strides != {x.strides}" if x.ndim else ""
-        self.lines.append(
-            f"if type({name}) is not ndarray or {name}.shape != {x.shape} or {name}.dtype is not {self.bind(x.dtype)}"
-            f"{strides}: return MISS"
-        )
-
-    def rebuild(self, arguments: list) -> Any:
-        """The arguments with other leaves."""
-
-        def build(x: Any) -> Any:
-            if type(x) is Argument:
-                return arguments[x.position]
-            if isinstance(x, tuple) and hasattr(x, "_fields"):
-                return type(x)(*map(build, x))
-            if type(x) in (tuple, list):
-                return type(x)(map(build, x))
-            return {key: build(item) for key, item in x.items()} if type(x) is dict else x
-
-        return build(self.tree)
+        Where they decide something, floats alone are, or none: then there is a program for each value.
+        """
+        g = lambda args, kwargs: self.f(*args, **kwargs)
+        arguments = g, structure.leaves, structure.rebuild, [self.f, *structure.objects]
+        for program in self.programs:
+            now = [(place, place.read_or(None)) for place in program.numbers]
+            changed = {key_of(place): type(x) for place, x in now if type(x) is type(place.value) and x != place.value}
+            self.varying |= {key: kind for key, kind in changed.items() if key not in self.pinned}
+        for kinds in (NUMBERS, NUMBERS - {int}):
+            varying = {key for key, kind in self.varying.items() if kind in kinds}
+            if varying:
+                try:
+                    return trace(*arguments, varying)
+                except RecordingError:
+                    self.pinned |= {key for key in varying if self.varying[key] is int or int not in kinds}
+                    self.varying = {key: kind for key, kind in self.varying.items() if key not in self.pinned}
+        return trace(*arguments)
 
 
 class Executable:
@@ -262,15 +185,15 @@ class Executable:
         body = list(structure.lines)
         body += [f"if not ({' and '.join(guards)}): return MISS"] if guards else []
         body += self._reads(used, floats)
-        body += plan.lines
-        body += [f"_r = {self._rebuilt(recorded.outputs)}"]
+        body += self._drawing_once([*plan.lines, f"_r = {self._rebuilt(recorded.outputs)}"])
         body += self._effects()
         body += ["return _r"]
         head = f"def make({', '.join(plan.buffers)}):\n    def program(args, kwargs):\n"
         self.source = head + "".join(f"        {line}\n" for line in body) + "    return program\n"
         self.namespace = plan.globals | names | structure.names | {
             "np": np, "ndarray": np.ndarray, "float64": np.float64, "asarray": np.asarray, "copyto": np.copyto,
-            "Tensor": Tensor, "MISS": MISS, "CheckFailed": CheckFailed, "_same": same_bytes, "_tensor": _constant,
+            "Tensor": Tensor, "MISS": MISS, "CheckFailed": CheckFailed, "FAILURES": FAILURES,
+            "_state": _state, "_put_back": _put_back, "_same": same_bytes, "_tensor": _constant,
         }  # fmt: skip
         exec(_compiled_text(self.source), self.namespace)
         self.first_buffers: tuple | None = tuple(plan.buffers.values())
@@ -278,6 +201,7 @@ class Executable:
         self.operations = len(instructions)
         self.bytes = sum(x.nbytes for x in self.first_buffers)
         self.idle: list[Callable] = [self.instance()]
+        self.numbers: list[Place] = []  # of the state
         for i in recorded.instructions:  # the examples are not needed any more
             if i.result is not None:
                 i.result.value = None
@@ -318,7 +242,7 @@ class Executable:
                 if x not in used:
                     continue
             else:
-                place = source if isinstance(source, Place) else Place(leaves[source[0]].node, "grad", "attribute")
+                place = source if isinstance(source, Place) else Place(leaves[source[0]], "node.grad", "attribute")
                 where = (
                     f"x{source[0]}.node.grad"
                     if not isinstance(source, Place)
@@ -344,7 +268,27 @@ class Executable:
                 lines.append(f"{name} = {where}[()]")
             elif name != where:
                 lines.append(f"{name} = {where}")
+        for source in self.recorded.without_gradient:
+            place = isinstance(source, Place)
+            where = source.expression(structure.bind(source.container)) if place else f"x{source[0]}.node.grad"
+            lines.append(f"if {where} is not None: return MISS")
         return lines
+
+    def _drawing_once(self, lines: list[str]) -> list[str]:
+        """The lines that compute; where they fail after random numbers were drawn, the generators are put back."""
+        generators = [self.plan.names[x] for x, _ in self.recorded.generators]
+        if not generators:
+            return lines
+        saved, text = ", ".join(f"_state({g})" for g in generators), ", ".join(generators)
+        inside = [f"    {line}" for line in lines]
+        return [
+            f"_before = [{saved}]",
+            "try:",
+            *inside,
+            "except FAILURES:",
+            f"    _put_back([{text}], _before)",
+            "    raise",
+        ]
 
     # ---------------------------------------------------------------- results
 
@@ -405,6 +349,18 @@ class Executable:
                 where = f"x{position}.value" if what == "value" else f"x{position}.node.grad"
             writes.append(f"copyto({where}, _e{k})" if effect.in_place else f"{where} = _e{k}")
         return values + self.plan.tail_lines + writes
+
+
+def _state(generator: Any) -> Any:
+    return generator.get_state() if isinstance(generator, np.random.RandomState) else generator.bit_generator.state
+
+
+def _put_back(generators: list, states: list) -> None:
+    for generator, state in zip(generators, states, strict=True):
+        if isinstance(generator, np.random.RandomState):
+            generator.set_state(state)
+        else:
+            generator.bit_generator.state = state
 
 
 def _constant(value: Any) -> Tensor:

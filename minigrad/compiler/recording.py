@@ -10,7 +10,6 @@ In-place writes become new variables: a RecordedArray is a name that can be boun
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
 from threading import get_ident
 from typing import Any, NamedTuple
@@ -19,43 +18,8 @@ import numpy as np
 
 from ..primitive import stand_in
 from ..tensor import Tensor
+from .calls import METHODS, SIZE_DEPENDS_ON_VALUES, SYMBOLS, TAKE_VALUES, VALUES_BY_NAME, perform
 from .messages import RecordingError, user_line, value_needed
-
-OPERATORS: dict[str, Callable] = {
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "/": operator.truediv,
-    "//": operator.floordiv,
-    "%": operator.mod,
-    "**": operator.pow,
-    "@": operator.matmul,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-    "==": operator.eq,
-    "!=": operator.ne,
-    "&": operator.and_,
-    "|": operator.or_,
-    "^": operator.xor,
-    "negative": operator.neg,
-    "positive": operator.pos,
-    "abs": operator.abs,
-    "~": operator.invert,
-}
-
-# These return an array whose size depends on the values, so no program of fixed shapes can contain them.
-SIZE_DEPENDS_ON_VALUES = {np.nonzero, np.flatnonzero, np.argwhere, np.unique, np.extract, np.compress, np.histogram}
-SIZE_DEPENDS_ON_VALUES |= {np.union1d, np.intersect1d, np.setdiff1d, np.trim_zeros, np.delete}
-
-# ufuncs that compute exactly what an operator does (np.power does not: x ** 2 is np.square)
-SYMBOLS = {np.add: "+", np.subtract: "-", np.multiply: "*", np.divide: "/", np.negative: "negative", np.absolute: "abs"}
-SYMBOLS |= {np.less: "<", np.less_equal: "<=", np.greater: ">", np.greater_equal: ">=", np.equal: "=="}
-SYMBOLS |= {np.not_equal: "!=", np.matmul: "@", np.bitwise_and: "&", np.bitwise_or: "|"}
-
-METHODS = """sum mean max min prod std var all any argmax argmin argsort reshape transpose astype copy dot clip round
-cumsum cumprod ravel flatten squeeze swapaxes repeat take diagonal trace conj""".split()
 
 
 class Variable:
@@ -83,28 +47,6 @@ class Instruction(NamedTuple):
     args: tuple
     kwargs: dict
     result: Variable | None
-
-
-def perform(kind: str, target: Any, args: tuple, kwargs: dict) -> Any:
-    """Carry out one instruction on arrays."""
-    if kind == "operator":
-        return OPERATORS[target](*args)
-    if kind in ("ufunc", "function"):
-        return target(*args, **kwargs)
-    if kind == "reduce":
-        return target.reduce(*args, **kwargs)
-    if kind in ("method", "draw"):
-        return getattr(args[0], target)(*args[1:], **kwargs)
-    if kind == "getitem":
-        return args[0][args[1]]
-    if kind == "check":
-        return None
-    changed = np.array(args[0], order="K")
-    if kind == "setitem":
-        changed[args[1]] = args[2]
-    else:
-        target.at(changed, *args[1:])  # "at": ufunc.at(changed, index, value)
-    return changed
 
 
 def tree_map(f: Callable, x: Any) -> Any:
@@ -152,6 +94,8 @@ class Recording:
                 else f"{_name(target)}: an array left over from the recording of a program. Return results from "
                 "the compiled function; it must not store them elsewhere."
             )
+        if kind not in ("operator", "ufunc", "check"):
+            _refuse_sizes(kind, target, args, kwargs or {})
         given, args, kwargs = args, tree_map(_variable, args), tree_map(_variable, kwargs or {})
         value = perform(kind, target, tree_map(_example, args), tree_map(_example, kwargs))
         for x in given if isinstance(value, np.ndarray) else ():
@@ -329,6 +273,8 @@ class RecordedArray(np.lib.mixins.NDArrayOperatorsMixin):
             if new.taken_from[1] is index:  # Python's x[index] += y ends with x[index] = what was changed in place
                 return
         new = new.value if isinstance(new, Tensor) else new
+        if index is ... and type(new) is RecordedArray and new.variable.layout == self.variable.layout and self.ndim:
+            return self.recording.rebind(self, new)  # the whole array: what it holds is the new one
         self.recording.rebind(self, self.recording.apply("setitem", None, (self, index, new)))
 
     def fill(self, new) -> None:
@@ -419,6 +365,21 @@ for _name_of_method in METHODS:
 
 def _peek(x: Any) -> Any:
     return x.variable.value if type(x) is RecordedArray else x
+
+
+def _refuse_sizes(kind: str, target: Any, args: tuple, kwargs: dict) -> None:
+    """RecordingError where a value decides the shape of a result: as a slice's end, an axis, a size or a number of draws."""
+    if kind in ("getitem", "setitem", "at"):
+        parts = args[1] if isinstance(args[1], tuple) else (args[1],)
+        decisive = [x for part in parts if type(part) is slice for x in (part.start, part.stop, part.step)]
+    else:
+        values = args if target in TAKE_VALUES or (kind, target) == ("draw", "integers") else args[:1]
+        values = args[:3] if (kind, target) == ("draw", "integers") else values
+        decisive = [*args[len(values) :], *(x for name, x in kwargs.items() if name not in VALUES_BY_NAME)]
+    found: list = []
+    tree_map(lambda x: found.append(x) if type(x) is RecordedArray and not x.ndim else None, decisive)
+    if any(x.dtype.kind in "iu" for x in found):
+        raise value_needed("a whole number that is not known yet was used as a size, an axis or the end of a slice")
 
 
 def _selects_by_value(index: Any) -> bool:

@@ -21,12 +21,16 @@ from .messages import RecordingError
 
 LIMIT = 100_000  # places; a function that reaches more has hold of something that it does not compute with
 CONSTANTS = (int, float, bool, str, bytes, complex, type(None), type(...), np.dtype, slice, range, np.generic)
+NUMBERS = {int, float, np.float64, np.float32, np.float16}  # types of constants that may become inputs
 GENERATORS = (np.random.Generator, np.random.RandomState)
 LIBRARY = {"minigrad", "numpy", *sys.stdlib_module_names} - {"__main__"}
 
 
 class Place:
-    """Where a value is kept: `container.key` if `how` is "attribute", `container[key]` if "item", or in a closure's cell."""
+    """Where a value is kept: `container.key` if `how` is "attribute", `container[key]` if "item", or in a closure's cell.
+
+    The gradient of a leaf is at the attribute "node.grad" of the tensor: freezing gives a tensor another node.
+    """
 
     __slots__ = ("container", "how", "key", "label", "value")
 
@@ -39,12 +43,21 @@ class Place:
         """What is there now."""
         if self.how == "item":
             return self.container[self.key]
-        return getattr(self.container, self.key)
+        return self.container.node.grad if self.key == "node.grad" else getattr(self.container, self.key)
+
+    def read_or(self, default: Any) -> Any:
+        """What is there now, or `default` if the place is gone."""
+        try:
+            return self.read()
+        except (KeyError, IndexError, AttributeError, ValueError):
+            return default
 
     def write(self, value: Any) -> None:
         """Put `value` there."""
         if self.how == "item":
             self.container[self.key] = value
+        elif self.key == "node.grad":
+            self.container.node.grad = value
         else:
             setattr(self.container, self.key, value)
 
@@ -190,6 +203,16 @@ class State:
             if key_of(place) in self.masks:
                 where = place.expression(self.bind(place.container))
                 found.append(f"type({where}) is ndarray and _same({where}, {self.bind(self.masks[key_of(place)])})")
+        for x in self.tensors.values():
+            node = f"{self.bind(x)}.node"
+            if x.node is None:
+                found.append(f"{node} is None")
+            else:
+                found.append(
+                    f"{node} is not None and {node}.op is None"
+                    if x.node.op is None
+                    else f"{node} is {self.bind(x.node)}"
+                )
         for array in self.frozen:
             self.names[f"_copy{id(array):x}"] = array.copy()
             found.append(f"_same({self.bind(array)}, _copy{id(array):x})")

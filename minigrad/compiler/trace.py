@@ -8,7 +8,7 @@ tracing cannot see, and a program of it would freeze them: that is an error.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from threading import RLock
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ from ..context import Observer, observing
 from ..tensor import Tensor
 from .messages import RecordingError
 from .recording import Instruction, RecordedArray, Recording, Variable, tree_map
-from .state import GENERATORS, Place, State, key_of
+from .state import GENERATORS, NUMBERS, Place, State, key_of
 
 ONE_AT_A_TIME = RLock()  # while a function is recorded, its state holds stand-ins
 
@@ -62,6 +62,7 @@ class Trace:
         self.recording = Recording()
         self.inputs: list[tuple[Variable, Any]] = []  # with an Argument or a Place
         self.generators: list[tuple[Variable, Place]] = []
+        self.without_gradient: list = []  # where a leaf's gradient was None; a Place or (position, "grad")
         self.outputs: Any = None
         self.effects: list[Effect] = []
         self.names: dict[Variable, str] = {}
@@ -162,7 +163,8 @@ def run(f: Callable, leaves: list, rebuild: Callable, state: State, dynamic: set
     observer = _Names(trace)
     with ONE_AT_A_TIME:
         kept = [
-            (x, x.value, x.node.grad if x.node is not None and x.node.op is None else None) for x in tensors.values()
+            (x, x.value, x.node, x.node.grad if x.node is not None and x.node.op is None else None)
+            for x in tensors.values()
         ]
         try:
             for i, x in enumerate(leaves):
@@ -178,23 +180,30 @@ def run(f: Callable, leaves: list, rebuild: Callable, state: State, dynamic: set
                 if x.name:
                     trace.names[swapped[-1][3]] = x.name
                 if x.node is not None and x.node.op is None:
-                    place = Place(x.node, "grad", "attribute")
+                    place = Place(x, "node.grad", "attribute")
+                    source = (position_of[key], "grad") if key in position_of else place
                     gradients.append((place, key))
                     if isinstance(place.value, (np.ndarray, np.generic)):
-                        swap(place, (position_of[key], "grad") if key in position_of else place)
+                        swap(place, source)
+                    else:
+                        trace.without_gradient.append(source)
             for place in (*state.inputs(), *state.generators, *(p for p in state.constants if key_of(p) in dynamic)):
                 swap(place, place)
             with observing(observer):
                 returned = _call(f, rebuild(arguments), swapped, state)
             observer.finish()
+            if any(x.node is not node for x, _, node, _ in kept):
+                raise RecordingError(
+                    "compile: the function sets requires_grad of a tensor that is kept outside. Freeze before the call."
+                )
             trace.outputs = _outputs(returned, tensors, position_of)
             state.check_masks()
             _find_effects(trace, swapped, gradients, position_of, state, dynamic)
             _refuse_new_state(state)
         finally:
             recording.close()
-            for x, value, grad in kept:
-                x.value = value
+            for x, value, node, grad in kept:
+                x.value, x.node = value, node
                 if x.node is not None and x.node.op is None:
                     x.node.grad = grad
             state.restore()
@@ -206,7 +215,7 @@ def _call(f: Callable, arguments: tuple, swapped: list, state: State) -> Any:
     try:
         return f(*arguments)
     except RecordingError as error:
-        for place, stand_in, source, variable in swapped:
+        for place, stand_in, _, variable in swapped:
             if error.variable is not None and error.variable is variable is stand_in.bound and place in state.arrays:
                 state.masks[key_of(place)] = place.value.copy()
                 raise _Again from None
@@ -279,7 +288,8 @@ def _find_effects(trace, swapped, gradients, position_of, state, dynamic) -> Non
             raise StateGrew from None
         if now is place.value or type(now) is type(place.value) is not Tensor and _equal(now, place.value):
             continue
-        if type(now) is type(place.value) and type(now) in (int, float):
+        was = type(place.value)
+        if was in NUMBERS and (type(now) is was or (type(now) is RecordedArray and was not in (int, float))):
             dynamic.add(key_of(place))
             raise _Again
         if type(now) is RecordedArray:
@@ -304,14 +314,18 @@ class _Again(Exception):
     """The function has to be recorded anew: a number in its state changes at each call, or a mask has to be constant."""
 
 
-def trace(f: Callable, leaves: list, rebuild: Callable, roots: list) -> tuple[Trace, State, list[str]]:
-    """Record `f`; the trace, the state, and the conditions under which the program holds."""
+def trace(
+    f: Callable, leaves: list, rebuild: Callable, roots: list, varying: Iterable[tuple] = ()
+) -> tuple[Trace, State, list[str]]:
+    """Record `f`; the trace, the state, and the conditions under which the program holds.
+
+    The numbers at the places `varying` (see `key_of`) are inputs, as are those that `f` changes.
+    """
     with ONE_AT_A_TIME:
-        return _trace(f, leaves, rebuild, roots)
+        return _trace(f, leaves, rebuild, roots, set(varying))
 
 
-def _trace(f: Callable, leaves: list, rebuild: Callable, roots: list) -> tuple[Trace, State, list[str]]:
-    dynamic: set[tuple] = set()
+def _trace(f: Callable, leaves: list, rebuild: Callable, roots: list, dynamic: set[tuple]) -> tuple:
     extra: dict[int, Tensor] = {}
     masks: dict[tuple, np.ndarray] = {}
     for _ in range(20):
