@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..tensor import Tensor
-from .state import CONSTANTS
+from .state import CONSTANTS, GENERATORS
 from .trace import Argument
 
 
@@ -40,6 +40,11 @@ class Structure:
         return name
 
     def _open(self, x: Any, name: str) -> Any:
+        if isinstance(x, GENERATORS):
+            leaf = f"x{len(self.leaves)}"
+            self.lines += [f"{leaf} = {name}", f"if type({leaf}) is not {self.bind(type(x))}: return MISS"]
+            self.leaves.append(x)
+            return Argument(len(self.leaves) - 1)
         if isinstance(x, (Tensor, np.ndarray)) or (isinstance(x, np.generic) and x.dtype.kind in "biuf"):
             if isinstance(x, np.ndarray) and x.dtype.kind not in "biuf":
                 raise TypeError(f"compile: an argument of dtype {x.dtype}. Give arrays of real numbers.")

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from ..context import active_blocks, observers, records
 from ..tensor import Tensor
 from .arguments import Structure
 from .buffers import Plan, python_floats
 from .messages import RecordingError
 from .recording import Variable, variables_in
 from .simplify import simplify
-from .state import NUMBERS, Place, key_of, same_bytes
+from .state import GONE, NUMBERS, Place, is_assigned, key_of, same_bytes, same_items
 from .trace import ONE_AT_A_TIME, Argument, Result, SameTensor, StateGrew, Trace, trace
 from .updates import find_updates, sink_updates
 
@@ -73,6 +74,8 @@ class Compiled:
         return self if instance is None else compile(self.f.__get__(instance, owner))
 
     def __call__(self, *args, **kwargs):
+        if active_blocks() and observers():  # trace(), debug(), or the recording of a function that calls this one
+            return self.f(*args, **kwargs)
         result = self._run(args, kwargs)
         if result is MISS:
             with ONE_AT_A_TIME:  # what another thread was recording may fit, and its stand-ins are gone now
@@ -122,6 +125,9 @@ class Compiled:
                 return self.f(*args, **kwargs)
             except (ValueError, IndexError):  # while recording every check passes; the function itself fails first
                 return self.f(*args, **kwargs)
+            guards.append(
+                "_records(_active_blocks())" if records(active_blocks()) else "not _records(_active_blocks())"
+            )
             executable = Executable(recorded, structure, guards, state.names, set(map(id, state.frozen)))
             executable.numbers = [place for place in state.constants if type(place.value) in NUMBERS]
             self.programs = [executable, *self.programs[: PROGRAMS - 1]]
@@ -183,8 +189,10 @@ class Executable:
         self.plan = plan = Plan(instructions, inputs, finals, floats, tail)
         self.owned: set[Variable] = set()
         body = list(structure.lines)
-        body += [f"if not ({' and '.join(guards)}): return MISS"] if guards else []
-        body += self._reads(used, floats)
+        finding = [f"if not ({' and '.join(guards)}): return MISS"] if guards else []
+        finding += self._reads(used, floats)
+        body += ["try:", *(f"    {line}" for line in finding), "except GONE: return MISS"] if finding else []
+        body += self._memory_check()
         body += self._drawing_once([*plan.lines, f"_r = {self._rebuilt(recorded.outputs)}"])
         body += self._effects()
         body += ["return _r"]
@@ -193,7 +201,8 @@ class Executable:
         self.namespace = plan.globals | names | structure.names | {
             "np": np, "ndarray": np.ndarray, "float64": np.float64, "asarray": np.asarray, "copyto": np.copyto,
             "Tensor": Tensor, "MISS": MISS, "CheckFailed": CheckFailed, "FAILURES": FAILURES,
-            "_state": _state, "_put_back": _put_back, "_same": same_bytes, "_tensor": _constant,
+            "_state": _state, "_put_back": _put_back, "_same": same_bytes, "GONE": GONE, "_records": records, "_active_blocks": active_blocks,
+            "_shared": _share_memory, "_same_items": same_items, "_is_assigned": is_assigned, "_tensor": _constant,
         }  # fmt: skip
         exec(_compiled_text(self.source), self.namespace)
         self.first_buffers: tuple | None = tuple(plan.buffers.values())
@@ -232,23 +241,13 @@ class Executable:
 
     def _reads(self, used: set, floats: set) -> list[str]:
         lines: list[str] = []
-        leaves, structure = self.structure.leaves, self.structure
+        structure = self.structure
         for x, source in (*self.recorded.inputs, *self.recorded.generators):
-            name = self.plan.names[x]
+            name, where, array = self.plan.names[x], self._array_at(source), self._example(source)
             if isinstance(source, Argument):
-                where = f"vx{source.position}" if isinstance(leaves[source.position], Tensor) else f"x{source.position}"
-                array = leaves[source.position]
-                array = array.value if isinstance(array, Tensor) else array
                 if x not in used:
                     continue
             else:
-                place = source if isinstance(source, Place) else Place(leaves[source[0]], "node.grad", "attribute")
-                where = (
-                    f"x{source[0]}.node.grad"
-                    if not isinstance(source, Place)
-                    else place.expression(structure.bind(place.container))
-                )
-                array = place.value
                 before = len(structure.lines)
                 if isinstance(array, (np.ndarray, np.generic)):
                     structure.lines.append(f"{name} = {where}")
@@ -269,10 +268,35 @@ class Executable:
             elif name != where:
                 lines.append(f"{name} = {where}")
         for source in self.recorded.without_gradient:
-            place = isinstance(source, Place)
-            where = source.expression(structure.bind(source.container)) if place else f"x{source[0]}.node.grad"
-            lines.append(f"if {where} is not None: return MISS")
+            lines.append(f"if {self._array_at(source)} is not None: return MISS")
         return lines
+
+    def _memory_check(self) -> list[str]:
+        """A line that leaves the call to the function itself if what it writes into shares memory with another input."""
+        written = {e.place if isinstance(e.place, Place) else e.place[0] for e in self.recorded.effects if e.in_place}
+        if not written:
+            return []
+        names: tuple[list[str], list[str]] = [], []
+        for _, source in self.recorded.inputs:
+            if isinstance(self._example(source), np.ndarray):
+                target = source in written if isinstance(source, Place) else source[0] in written and len(source) == 1
+                names[not target].append(self._array_at(source))
+        return [f"if _shared(({', '.join(names[0])},), ({', '.join([*names[1], ''])})): raise CheckFailed"]
+
+    def _example(self, source: Any) -> Any:
+        """What an input was when the function was recorded."""
+        if isinstance(source, Place):
+            return source.value
+        leaf = self.structure.leaves[source[0]]
+        return leaf if not isinstance(leaf, Tensor) else leaf.value if isinstance(source, Argument) else leaf.node.grad
+
+    def _array_at(self, source: Any) -> str:
+        """Python for the array of an input."""
+        if isinstance(source, Place):
+            return source.expression(self.structure.bind(source.container), self.structure.bind)
+        if isinstance(source, Argument):
+            return f"{'v' * isinstance(self.structure.leaves[source.position], Tensor)}x{source.position}"
+        return f"x{source[0]}.node.grad"
 
     def _drawing_once(self, lines: list[str]) -> list[str]:
         """The lines that compute; where they fail after random numbers were drawn, the generators are put back."""
@@ -343,12 +367,18 @@ class Executable:
             value = self._value(effect.value)
             values.append(f"_e{k} = {value}" + (".item()" if effect.number and type(effect.value) is Variable else ""))
             if isinstance(effect.place, Place):
-                where = effect.place.expression(self.structure.bind(effect.place.container))
+                where = effect.place.expression(self.structure.bind(effect.place.container), self.structure.bind)
             else:
                 position, what = effect.place
-                where = f"x{position}.value" if what == "value" else f"x{position}.node.grad"
+                where = f"x{position}" + {"value": ".value", "grad": ".node.grad", "array": ""}[what]
             writes.append(f"copyto({where}, _e{k})" if effect.in_place else f"{where} = _e{k}")
         return values + self.plan.tail_lines + writes
+
+
+def _share_memory(written: tuple, others: tuple) -> bool:
+    """Whether an array that is written into may share memory with another one: both are views of one, or one of the other."""
+    owners = {id(x if x.base is None else x.base) for x in written}
+    return len(owners) < len(written) or not owners.isdisjoint(id(x if x.base is None else x.base) for x in others)
 
 
 def _state(generator: Any) -> Any:

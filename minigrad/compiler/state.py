@@ -9,9 +9,21 @@ that has changed since it was recorded.
 
 from __future__ import annotations
 
+import dis
 import functools
 import sys
-from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType
+from collections import deque
+from collections.abc import Callable, Collection, Iterator
+from types import (
+    BuiltinFunctionType,
+    CellType,
+    CodeType,
+    FunctionType,
+    GetSetDescriptorType,
+    MemberDescriptorType,
+    MethodType,
+    ModuleType,
+)
 from typing import Any
 
 import numpy as np
@@ -23,13 +35,15 @@ LIMIT = 100_000  # places; a function that reaches more has hold of something th
 CONSTANTS = (int, float, bool, str, bytes, complex, type(None), type(...), np.dtype, slice, range, np.generic)
 NUMBERS = {int, float, np.float64, np.float32, np.float16}  # types of constants that may become inputs
 GENERATORS = (np.random.Generator, np.random.RandomState)
+GONE = (KeyError, IndexError, AttributeError, ValueError)  # what reading a place that is gone raises
 LIBRARY = {"minigrad", "numpy", *sys.stdlib_module_names} - {"__main__"}
 
 
 class Place:
-    """Where a value is kept: `container.key` if `how` is "attribute", `container[key]` if "item", or in a closure's cell.
+    """Where a value is kept in a container: `how` says in which way `key` leads to it.
 
-    The gradient of a leaf is at the attribute "node.grad" of the tensor: freezing gives a tensor another node.
+    "item": container[key].  "class": the attribute of a class itself.  "attribute": any other one, such as a closure's cell or
+    a slot.  The gradient of a leaf is at the attribute "node.grad" of the tensor: freezing gives a tensor another node.
     """
 
     __slots__ = ("container", "how", "key", "label", "value")
@@ -43,13 +57,15 @@ class Place:
         """What is there now."""
         if self.how == "item":
             return self.container[self.key]
+        if self.how == "class":
+            return self.container.__dict__[self.key]
         return self.container.node.grad if self.key == "node.grad" else getattr(self.container, self.key)
 
     def read_or(self, default: Any) -> Any:
         """What is there now, or `default` if the place is gone."""
         try:
             return self.read()
-        except (KeyError, IndexError, AttributeError, ValueError):
+        except GONE:
             return default
 
     def write(self, value: Any) -> None:
@@ -58,12 +74,17 @@ class Place:
             self.container[self.key] = value
         elif self.key == "node.grad":
             self.container.node.grad = value
-        else:
+        elif self.how == "class" or isinstance(self.container, (CellType, FunctionType)):
             setattr(self.container, self.key, value)
+        else:
+            object.__setattr__(self.container, self.key, value)  # that of a frozen dataclass refuses
 
-    def expression(self, name: str) -> str:
-        """Python for the place, if its container is called `name`."""
-        return f"{name}[{self.key!r}]" if self.how == "item" else f"{name}.{self.key}"
+    def expression(self, name: str, bind: Callable[[Any], str]) -> str:
+        """Python for the place, if its container is called `name`; `bind` names other objects."""
+        if self.how == "attribute":
+            return f"{name}.{self.key}"
+        key = repr(self.key) if isinstance(self.key, (str, int, float, type(None))) else bind(self.key)
+        return f"{name}.__dict__[{key}]" if self.how == "class" else f"{name}[{key}]"
 
 
 class State:
@@ -108,38 +129,85 @@ class State:
             self._look_into_function(x)
         elif isinstance(x, MethodType):
             self._unvisited += [x.__self__, x.__func__]
+        elif isinstance(x, (staticmethod, classmethod)):
+            self._unvisited.append(x.__func__)
+        elif isinstance(x, property):
+            self._unvisited += [f for f in (x.fget, x.fset) if f]
         elif isinstance(x, functools.partial):
             self._unvisited += [x.func, x.args, x.keywords]
-        elif isinstance(x, (tuple, frozenset)):
+        elif isinstance(x, type):
+            self._look_into_class(x)
+        else:
+            self._look_into_object(x)
+
+    def _look_into_object(self, x: Any) -> None:
+        if isinstance(x, (tuple, frozenset)):
             self._unvisited += x
+        elif isinstance(x, (set, deque)):
+            self._unvisited += x
+            self.conditions.append(f"_same_items({self.bind(x)}, {self.bind(list(x))})")
         elif isinstance(x, (list, dict)):
             self._look_into_items(x)
-        elif isinstance(x, type):
-            if not is_library(x):
-                self._unvisited += [member for member in vars(x).values() if isinstance(member, FunctionType)]
-        elif isinstance(getattr(x, "__dict__", None), dict):
+        if isinstance(getattr(x, "__dict__", None), dict):
             self._unvisited += type(x).__mro__
             self._look_into_items(vars(x))
+        for kind in type(x).__mro__:
+            for key, member in () if is_library(kind) else vars(kind).items():
+                if isinstance(member, MemberDescriptorType):
+                    if hasattr(x, key):
+                        self._add(Place(x, key, "attribute"))
+                    else:
+                        self.conditions.append(f"not hasattr({self.bind(x)}, {key!r})")
+
+    def _look_into_class(self, x: type) -> None:
+        if is_library(x):
+            return
+        self.conditions.append(f"len({self.bind(x)}.__dict__) == {len(vars(x))}")
+        for key, member in list(vars(x).items()):
+            special = key.startswith("__") and not isinstance(member, FunctionType)
+            if not special and not isinstance(member, (MemberDescriptorType, GetSetDescriptorType)):
+                self._add(Place(x, key, "class"))
 
     def _look_into_function(self, f: FunctionType) -> None:
         if "_forward" in f.__globals__:  # a primitive's wrapper: what it wraps may use more
             self._unvisited.append(f.__wrapped__)
             return
+        codes = list(_codes_in(f.__code__))
         for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
-            try:
-                cell.cell_contents  # noqa: B018
-            except ValueError:  # not assigned yet
+            if not is_assigned(cell):
+                self.conditions.append(f"not _is_assigned({self.bind(cell)})")
                 continue
             self._add(Place(cell, "cell_contents", "attribute", name))
-        if not is_library(f):
-            for name in sorted(_names_in(f.__code__) & f.__globals__.keys()):
-                self._add(Place(f.__globals__, name, "item"))
+            self._look_into_module(cell.cell_contents, codes)
         self._unvisited += [x for x in (f.__defaults__, f.__kwdefaults__) if x]
+        if not is_library(f):
+            names = {
+                i.argval
+                for code in codes
+                for i in dis.get_instructions(code)
+                if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")
+            }
+            for name in sorted(names & f.__globals__.keys()):
+                self._add(Place(f.__globals__, name, "item"))
+                self._look_into_module(f.__globals__[name], codes)
+            others = frozenset(names - f.__globals__.keys())  # Python's own, such as len
+            self.conditions.append(f"{self.bind(f.__globals__)}.keys().isdisjoint({self.bind(others)})")
+            for key in ("__code__", "__defaults__", "__kwdefaults__"):
+                self.conditions.append(f"{self.bind(f)}.{key} is {self.bind(getattr(f, key))}")
+
+    def _look_into_module(self, module: Any, codes: list[CodeType]) -> None:
+        """What functions with these codes may use of a module of the user's."""
+        installed = "site-packages" in (getattr(module, "__file__", None) or "")
+        if isinstance(module, ModuleType) and not installed and module.__name__.split(".")[0] not in LIBRARY:
+            for name in sorted({name for code in codes for name in code.co_names} & vars(module).keys()):
+                self._add(Place(vars(module), name, "item"))
 
     def _look_into_items(self, x: list | dict) -> None:
         self.containers.append((x, x.copy()))
-        self.conditions.append(f"len({self.bind(x)}) == {len(x)}")
-        keys = range(len(x)) if isinstance(x, list) else [k for k in x if isinstance(k, (str, int, bool, float))]
+        keys = list(range(len(x))) if isinstance(x, list) else list(x)
+        self.conditions.append(
+            f"len({self.bind(x)}) == {len(x)}" if isinstance(x, list) else f"[*{self.bind(x)}] == {self.bind(keys)}"
+        )
         for key in keys:
             self._add(Place(x, key, "item"))
 
@@ -179,8 +247,9 @@ class State:
         """Put back what every place held when it was found."""
         for container, items in self.containers:
             if isinstance(container, list):
-                container[:] = items
-            else:
+                if len(container) != len(items):
+                    container[:] = items
+            elif [*container] != [*items]:
                 container.clear()
                 container.update(items)
         for place in (*self.arrays, *self.generators, *self.constants):
@@ -193,7 +262,7 @@ class State:
         for place in self.constants:
             if key_of(place) in dynamic:
                 continue
-            where, x = place.expression(self.bind(place.container)), place.value
+            where, x = place.expression(self.bind(place.container), self.bind), place.value
             if x is None or x is True or x is False or not isinstance(x, CONSTANTS):
                 found.append(f"{where} is {x if x is None or isinstance(x, bool) else self.bind(x)}")
             else:
@@ -201,7 +270,7 @@ class State:
                 found.append(f"({where} is {name} or type({where}) is {self.bind(type(x))} and {where} == {name})")
         for place in self.arrays:
             if key_of(place) in self.masks:
-                where = place.expression(self.bind(place.container))
+                where = place.expression(self.bind(place.container), self.bind)
                 found.append(f"type({where}) is ndarray and _same({where}, {self.bind(self.masks[key_of(place)])})")
         for x in self.tensors.values():
             node = f"{self.bind(x)}.node"
@@ -238,6 +307,25 @@ def same_bytes(a: np.ndarray, b: np.ndarray) -> bool:
     return a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()
 
 
-def _names_in(code: CodeType) -> set[str]:
-    """The global names that a function uses, also in the functions inside it."""
-    return set(code.co_names).union(*(_names_in(c) for c in code.co_consts if isinstance(c, CodeType)))
+def same_items(x: Collection, items: list) -> bool:
+    """Whether a set or a deque holds what it held: the same objects, or equal constants."""
+    return len(x) == len(items) and all(
+        a is b or (type(a) is type(b) and isinstance(a, CONSTANTS) and a == b) for a, b in zip(x, items, strict=True)
+    )
+
+
+def is_assigned(cell: CellType) -> bool:
+    """Whether a variable of a closure has a value."""
+    try:
+        cell.cell_contents  # noqa: B018
+    except ValueError:
+        return False
+    return True
+
+
+def _codes_in(code: CodeType) -> Iterator[CodeType]:
+    """The code of a function and of the functions inside it."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _codes_in(constant)

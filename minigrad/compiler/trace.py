@@ -45,7 +45,7 @@ class SameTensor(NamedTuple):
 class Effect(NamedTuple):
     """A place that the function changes: in place, or by storing another value there."""
 
-    place: Place | tuple[int, str]
+    place: Place | tuple[int, str]  # of an argument the position, and "value", "grad" or, if it is an array, "array"
     in_place: bool
     value: Any
     number: bool
@@ -61,7 +61,7 @@ class Trace:
     def __init__(self) -> None:
         self.recording = Recording()
         self.inputs: list[tuple[Variable, Any]] = []  # with an Argument or a Place
-        self.generators: list[tuple[Variable, Place]] = []
+        self.generators: list[tuple[Variable, Any]] = []  # the same
         self.without_gradient: list = []  # where a leaf's gradient was None; a Place or (position, "grad")
         self.outputs: Any = None
         self.effects: list[Effect] = []
@@ -170,10 +170,12 @@ def run(f: Callable, leaves: list, rebuild: Callable, state: State, dynamic: set
             for i, x in enumerate(leaves):
                 if isinstance(x, Tensor):
                     arguments.append(x)
+                elif isinstance(x, GENERATORS):
+                    arguments.append(RecordedGenerator(recording, x))
+                    trace.generators.append((arguments[-1].generator, Argument(i)))
                 else:
-                    stand_in = recording.input(x)
-                    trace.inputs.append((stand_in.variable, Argument(i)))
-                    arguments.append(stand_in)
+                    arguments.append(recording.input(x))
+                    trace.inputs.append((arguments[-1].variable, Argument(i)))
             for key, x in tensors.items():
                 place = Place(x, "value", "attribute")
                 swap(place, Argument(position_of[key]) if key in position_of else place)
@@ -189,6 +191,7 @@ def run(f: Callable, leaves: list, rebuild: Callable, state: State, dynamic: set
                         trace.without_gradient.append(source)
             for place in (*state.inputs(), *state.generators, *(p for p in state.constants if key_of(p) in dynamic)):
                 swap(place, place)
+            given = [x.variable if type(x) is RecordedArray else None for x in arguments]
             with observing(observer):
                 returned = _call(f, rebuild(arguments), swapped, state)
             observer.finish()
@@ -197,6 +200,9 @@ def run(f: Callable, leaves: list, rebuild: Callable, state: State, dynamic: set
                     "compile: the function sets requires_grad of a tensor that is kept outside. Freeze before the call."
                 )
             trace.outputs = _outputs(returned, tensors, position_of)
+            for i, x in enumerate(arguments):
+                if type(x) is RecordedArray and x.variable is not given[i]:
+                    trace.effects.append(Effect((i, "array"), True, x.variable, False))
             state.check_masks()
             _find_effects(trace, swapped, gradients, position_of, state, dynamic)
             _refuse_new_state(state)

@@ -9,6 +9,7 @@ import numpy as np
 from ..functions import tensor_sqrt
 from ..interop import values
 from ..operations import tensor_mean
+from ..primitive import recorded_with
 from ..tensor import Tensor
 from .base import BaseLayer, whole
 
@@ -92,6 +93,8 @@ class BatchNorm(BaseLayer):
             raise ValueError(
                 "BatchNorm: one value of each feature has no variance. Train on larger batches, or call eval()."
             )
+        self.running_mean = recorded_with(mean, self.running_mean)
+        self.running_var = recorded_with(mean, self.running_var)
         self.running_mean += self.momentum * (mean - self.running_mean)
         self.running_var += self.momentum * (variance * (n / (n - 1)) - self.running_var)
 
