@@ -126,7 +126,9 @@ class Compiled:
             except (ValueError, IndexError):  # while recording every check passes; the function itself fails first
                 return self.f(*args, **kwargs)
             guards.append(
-                "_records(_active_blocks())" if records(active_blocks()) else "not _records(_active_blocks())"
+                "(not _active_blocks() or _records(_active_blocks()))"
+                if records(active_blocks())
+                else "not _records(_active_blocks())"
             )
             executable = Executable(recorded, structure, guards, state.names, set(map(id, state.frozen)))
             executable.numbers = [place for place in state.constants if type(place.value) in NUMBERS]
@@ -244,10 +246,12 @@ class Executable:
         structure = self.structure
         for x, source in (*self.recorded.inputs, *self.recorded.generators):
             name, where, array = self.plan.names[x], self._array_at(source), self._example(source)
-            if isinstance(source, Argument):
-                if x not in used:
-                    continue
-            else:
+            if x not in used and isinstance(source, Argument):
+                continue
+            if x not in used and where.endswith(".node.grad"):  # it was replaced without being read
+                lines.append(f"if {where} is None: return MISS")
+                continue
+            if not isinstance(source, Argument):
                 before = len(structure.lines)
                 if isinstance(array, (np.ndarray, np.generic)):
                     structure.lines.append(f"{name} = {where}")

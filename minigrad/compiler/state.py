@@ -101,6 +101,7 @@ class State:
         self.containers: list[tuple] = []  # lists and dicts, each with a copy of what it holds
         self.masks: dict[tuple, np.ndarray] = {}  # by key_of: arrays that select elements, whose contents are compared
         self._seen: dict[int, Any] = {}
+        self._unset: dict[int, tuple[dict, set[str]]] = {}  # global names that functions use and that have no value
         self._found: set[tuple] = set()  # the places, by key_of
         self._unvisited = list(roots)
         while self._unvisited:
@@ -180,20 +181,22 @@ class State:
             self._add(Place(cell, "cell_contents", "attribute", name))
             self._look_into_module(cell.cell_contents, codes)
         self._unvisited += [x for x in (f.__defaults__, f.__kwdefaults__) if x]
-        if not is_library(f):
-            names = {
-                i.argval
-                for code in codes
-                for i in dis.get_instructions(code)
-                if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")
-            }
-            for name in sorted(names & f.__globals__.keys()):
-                self._add(Place(f.__globals__, name, "item"))
-                self._look_into_module(f.__globals__[name], codes)
-            others = frozenset(names - f.__globals__.keys())  # Python's own, such as len
-            self.conditions.append(f"{self.bind(f.__globals__)}.keys().isdisjoint({self.bind(others)})")
-            for key in ("__code__", "__defaults__", "__kwdefaults__"):
-                self.conditions.append(f"{self.bind(f)}.{key} is {self.bind(getattr(f, key))}")
+        if str(f.__globals__.get("__name__")).split(".")[0] not in LIBRARY:
+            self.conditions.append(f"{self.bind(f)}.__code__ is {self.bind(f.__code__)}")
+            for key in ("__defaults__", "__kwdefaults__"):
+                if getattr(f, key):
+                    self.conditions.append(f"{self.bind(f)}.{key} is {self.bind(getattr(f, key))}")
+            self._look_into_globals(f.__globals__, codes)
+
+    def _look_into_globals(self, names: dict, codes: list[CodeType]) -> None:
+        used = {
+            i.argval for code in codes for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")
+        }
+        for name in sorted(used & names.keys()):
+            self._add(Place(names, name, "item"))
+            self._look_into_module(names[name], codes)
+        # Python's own, such as len, are hidden by a global variable that is made later.
+        self._unset.setdefault(id(names), (names, set()))[1].update(used - names.keys())
 
     def _look_into_module(self, module: Any, codes: list[CodeType]) -> None:
         """What functions with these codes may use of a module of the user's."""
@@ -259,6 +262,8 @@ class State:
     def guards(self, dynamic: set[tuple]) -> list[str]:
         """Python expressions that are all true while the constants are what they were, except the `dynamic` places."""
         found = list(dict.fromkeys(self.conditions))
+        for names, unset in self._unset.values():
+            found += [f"{self.bind(names.keys().isdisjoint)}({self.bind(tuple(unset))})"] if unset else []
         for place in self.constants:
             if key_of(place) in dynamic:
                 continue
@@ -274,14 +279,8 @@ class State:
                 found.append(f"type({where}) is ndarray and _same({where}, {self.bind(self.masks[key_of(place)])})")
         for x in self.tensors.values():
             node = f"{self.bind(x)}.node"
-            if x.node is None:
-                found.append(f"{node} is None")
-            else:
-                found.append(
-                    f"{node} is not None and {node}.op is None"
-                    if x.node.op is None
-                    else f"{node} is {self.bind(x.node)}"
-                )
+            is_leaf = x.node is not None and x.node.op is None
+            found.append(f"{node} is not None" if is_leaf else f"{node} is {self.bind(x.node)}")
         for array in self.frozen:
             self.names[f"_copy{id(array):x}"] = array.copy()
             found.append(f"_same({self.bind(array)}, _copy{id(array):x})")
