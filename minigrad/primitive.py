@@ -44,7 +44,7 @@ def as_array(x, dtype=None, copy: bool | None = None) -> Any:
     if type(x) not in STAND_INS:
         return np.array(x, dtype, copy=copy)
     x = x if dtype is None or x.dtype == dtype else x.astype(dtype)
-    return x.copy("K") if copy else x
+    return (x.copy("K") if copy else x).as_array()
 
 
 def recorded_with(other, x):

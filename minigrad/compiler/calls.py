@@ -36,8 +36,11 @@ OPERATORS: dict[str, Callable] = {
 SIZE_DEPENDS_ON_VALUES = {np.nonzero, np.flatnonzero, np.argwhere, np.unique, np.extract, np.compress, np.histogram}
 SIZE_DEPENDS_ON_VALUES |= {np.union1d, np.intersect1d, np.setdiff1d, np.trim_zeros, np.delete}
 
+# What these change are the examples themselves, or the caller's arrays.
+IN_PLACE = {np.put, np.copyto, np.place, np.putmask, np.fill_diagonal, np.put_along_axis}
+
 # Functions whose positional arguments are all values; elsewhere whole numbers after the first may be axes or sizes.
-TAKE_VALUES = {np.where, np.clip, np.dot, np.take, np.full_like, np.array_equal, np.searchsorted, np.isin, np.copyto}
+TAKE_VALUES = {np.where, np.clip, np.dot, np.take, np.full_like, np.array_equal, np.searchsorted, np.isin}
 VALUES_BY_NAME = {"initial", "where", "fill_value", "a_min", "a_max", "min", "max", "low", "high", "lam", "n", "p"}
 
 # ufuncs that compute exactly what an operator does (np.power does not: x ** 2 is np.square)

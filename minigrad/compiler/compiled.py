@@ -349,8 +349,10 @@ class Executable:
     def _rebuilt(self, x: Any) -> str:
         if type(x) is Result:
             value = self._value(x.value)
+            if type(x.value) is Variable and x.value.number and not x.tensor:
+                return f"{value}.item()"
             scalar = isinstance(x.value.value if type(x.value) is Variable else x.value, np.generic)
-            return f"_tensor({value})" if x.tensor else f"asarray({value})" if scalar else value
+            return f"_tensor({value})" if x.tensor else f"asarray({value})" if scalar and x.array else value
         if type(x) is SameTensor:
             return f"x{x.which}" if isinstance(x.which, int) else self.structure.bind(x.which)
         if isinstance(x, tuple) and hasattr(x, "_fields"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import linecache
 import os
 import sys
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -17,6 +17,11 @@ class RecordingError(RuntimeError):
     """A function asked for a value while it was recorded, or did what a fixed program cannot do."""
 
     variable: Any = None  # the variable whose value was asked for, where one alone would be enough
+    raised: ClassVar[list[RecordingError]] = []  # in this recording: a function may catch them, and must not go on
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.raised.append(self)
 
 
 def user_line() -> str:
@@ -42,3 +47,12 @@ def value_needed(what: str, variable: Any = None) -> RecordingError:
     )
     error.variable = variable
     return error
+
+
+class NotRecorded(RecordingError, AttributeError):
+    """What arrays, generators and NumPy have, and programs do not."""
+
+
+def not_recorded(what: str, advice: str) -> NotRecorded:
+    """The error for what a recording cannot follow, with what to do instead."""
+    return NotRecorded(f"{what} is not available in a recorded program{user_line()}. {advice}")

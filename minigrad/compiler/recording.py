@@ -18,8 +18,8 @@ import numpy as np
 
 from ..primitive import stand_in
 from ..tensor import Tensor
-from .calls import METHODS, SIZE_DEPENDS_ON_VALUES, SYMBOLS, TAKE_VALUES, VALUES_BY_NAME, perform
-from .messages import RecordingError, user_line, value_needed
+from .calls import IN_PLACE, METHODS, SIZE_DEPENDS_ON_VALUES, SYMBOLS, TAKE_VALUES, VALUES_BY_NAME, perform
+from .messages import RecordingError, not_recorded, user_line, value_needed
 
 
 class Variable:
@@ -215,7 +215,10 @@ class RecordedArray(np.lib.mixins.NDArrayOperatorsMixin):
             return NotImplemented
         apply = self.recording.apply
         if out is not None and type(out[0]) is not RecordedArray:
-            raise value_needed(f"numpy.{ufunc.__name__} was to write the result into an array (out=)")
+            raise value_needed(
+                f"numpy.{ufunc.__name__} was to write the result into an array that was made in the function (out=, or += "
+                "where x = x + y works)"
+            )
         if method == "__call__" and ufunc in SYMBOLS and not kwargs:
             result = apply("operator", SYMBOLS[ufunc], inputs)
         elif method == "__call__":
@@ -228,7 +231,7 @@ class RecordedArray(np.lib.mixins.NDArrayOperatorsMixin):
                 raise value_needed(f"numpy.{ufunc.__name__}.at was to write into an array")
             return self.recording.rebind(inputs[0], apply("at", ufunc, inputs))
         else:
-            raise RecordingError(f"numpy.{ufunc.__name__}.{method}: not available in a recorded program{user_line()}.")
+            raise not_recorded(f"numpy.{ufunc.__name__}.{method}", "Use a function of NumPy's, such as cumsum.")
         if out is None or not out[0].is_array:  # Python's s += 1 gives a number a new value
             return result
         if result.shape != out[0].shape or not np.can_cast(result.dtype, out[0].dtype, "same_kind"):
@@ -246,15 +249,16 @@ class RecordedArray(np.lib.mixins.NDArrayOperatorsMixin):
             return repr(self)
         if any(issubclass(t, Tensor) for t in types):
             return NotImplemented
+        if function in IN_PLACE:
+            advice = "Write x[index] = ..., or compute a new array with tensor_where."
+            raise not_recorded(f"numpy.{function.__name__}, which changes an array in place,", advice)
         if function in SIZE_DEPENDS_ON_VALUES or (function is np.where and len(args) == 1):
             raise value_needed(f"numpy.{function.__name__} returns an array whose size depends on the values")
         if function in (np.zeros_like, np.ones_like):
             made = function(*tree_map(_peek, args), **tree_map(_peek, kwargs))
             return self.recording.apply("function", np.array, (made,), {"order": "K"})
         if kwargs.get("out") is not None:
-            raise RecordingError(
-                f"numpy.{function.__name__}: out= is not available in a recorded program{user_line()}."
-            )
+            raise not_recorded(f"numpy.{function.__name__} with out=", "Use what it returns.")
         return self.recording.apply("function", function, args, kwargs)
 
     def __getitem__(self, index):
@@ -293,9 +297,24 @@ class RecordedArray(np.lib.mixins.NDArrayOperatorsMixin):
 
     # ---------------------------------------------------------------- what would need the values
 
+    def __getattr__(self, name: str):
+        if name.startswith("_") or not hasattr(np.ndarray, name):
+            raise AttributeError(f"'numpy.ndarray' object has no attribute {name!r}")
+        raise not_recorded(f".{name} of an array", "Use a function of NumPy's or an index instead.")
+
+    def as_array(self) -> RecordedArray:
+        """The same as an array: of a number, one without axes."""
+        x = self if self.is_array else RecordedArray(self.recording, self.variable)
+        x.is_array = True
+        return x
+
+    def __deepcopy__(self, memo: dict) -> RecordedArray:
+        return self.copy()
+
     def __array__(self, dtype=None, copy=None):
         raise value_needed(
-            "NumPy was given a tensor's values (numpy.asarray, .numpy() or .data where an array is needed)"
+            "NumPy was given a tensor's values (numpy.asarray, .numpy(), .data where an array is needed, or an assignment "
+            "into an array that was made in the function, where numpy.zeros_like of an argument works)"
         )
 
     def __bool__(self) -> bool:

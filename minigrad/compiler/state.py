@@ -138,6 +138,8 @@ class State:
             self._unvisited += [x.func, x.args, x.keywords]
         elif isinstance(x, type):
             self._look_into_class(x)
+        elif type(x).__name__ == "Compiled" and is_library(type(x)):
+            self._unvisited.append(x.f)  # not its programs
         else:
             self._look_into_object(x)
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..context import Observer, observing
 from ..tensor import Tensor
-from .messages import RecordingError
+from .messages import RecordingError, not_recorded
 from .recording import Instruction, RecordedArray, Recording, Variable, tree_map
 from .state import GENERATORS, NUMBERS, Place, State, key_of
 
@@ -30,10 +30,11 @@ class Argument(NamedTuple):
 
 
 class Result(NamedTuple):
-    """A returned array, or tensor if `tensor`."""
+    """A returned array or number, or tensor if `tensor`; `array` is false for a number, as sums of arrays are."""
 
     value: Any
     tensor: bool
+    array: bool
 
 
 class SameTensor(NamedTuple):
@@ -105,8 +106,10 @@ class RecordedGenerator:
         self.recording, self.generator = recording, Variable(copy.deepcopy(generator))
 
     def __getattr__(self, method: str) -> Callable:
-        if method.startswith("_") or method in ("bit_generator", "spawn"):
+        if method.startswith("_"):
             raise AttributeError(method)
+        if method in ("bit_generator", "spawn", "shuffle", "seed", "get_state", "set_state"):
+            raise not_recorded(f".{method} of a random generator", "Draw numbers from it alone; permutation(x) shuffles.")
 
         def draw(*args, **kwargs):
             return self.recording.apply("draw", method, (self.generator, *args), kwargs)
@@ -218,14 +221,20 @@ def run(f: Callable, leaves: list, rebuild: Callable, state: State, dynamic: set
 
 def _call(f: Callable, arguments: tuple, swapped: list, state: State) -> Any:
     """What `f` returns.  An array of its state that it uses as a mask becomes a constant: the mask's sum is a size."""
+    RecordingError.raised.clear()
     try:
-        return f(*arguments)
-    except RecordingError as error:
-        for place, stand_in, _, variable in swapped:
-            if error.variable is not None and error.variable is variable is stand_in.bound and place in state.arrays:
-                state.masks[key_of(place)] = place.value.copy()
-                raise _Again from None
-        raise
+        returned = f(*arguments)
+    except Exception:
+        if not RecordingError.raised:  # NumPy makes another error of it, and a function may catch it
+            raise
+    if not RecordingError.raised:
+        return returned
+    error = RecordingError.raised[0]
+    for place, stand_in, _, variable in swapped:
+        if error.variable is not None and error.variable is variable is stand_in.bound and place in state.arrays:
+            state.masks[key_of(place)] = place.value.copy()
+            raise _Again
+    raise error
 
 
 def _outputs(x: Any, tensors: dict, position_of: dict) -> Any:
@@ -233,11 +242,11 @@ def _outputs(x: Any, tensors: dict, position_of: dict) -> Any:
     if isinstance(x, Tensor):
         if id(x) in tensors:
             return SameTensor(position_of.get(id(x), x))
-        return Result(x.value.variable if type(x.value) is RecordedArray else x.value, True)
+        return Result(x.value.variable if type(x.value) is RecordedArray else x.value, True, True)
     if type(x) is RecordedArray:
-        return Result(x.variable, False)
+        return Result(x.variable, False, x.is_array)
     if isinstance(x, (np.ndarray, np.generic)):
-        return Result(x, False)
+        return Result(x, False, isinstance(x, np.ndarray))
     if isinstance(x, tuple) and hasattr(x, "_fields"):
         return type(x)(*(_outputs(item, tensors, position_of) for item in x))
     if type(x) in (tuple, list):
