@@ -14,10 +14,12 @@ import functools
 import sys
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
 from types import (
     BuiltinFunctionType,
     CellType,
     CodeType,
+    FrameType,
     FunctionType,
     GetSetDescriptorType,
     MemberDescriptorType,
@@ -36,6 +38,11 @@ CONSTANTS = (int, float, bool, str, bytes, complex, type(None), type(...), np.dt
 NUMBERS = {int, float, np.float64, np.float32, np.float16}  # types of constants that may become inputs
 GENERATORS = (np.random.Generator, np.random.RandomState)
 GONE = (KeyError, IndexError, AttributeError, ValueError)  # what reading a place that is gone raises
+# Files whose code looks only into tensors and arrays.  (Layers and optimisers find their parameters by attributes' names.)
+CORE = tuple(str(Path(__file__).parents[1] / f"{name}.py") for name in (
+    "context", "einsum", "elementwise", "functions", "fused", "graph", "interop", "methods", "operations", "primitive",
+    "rearranging", "reductions", "tensor", "windows", "losses",
+)) + (str(Path(__file__).parent), str(Path(np.__file__).parent), "<minigrad primitive")  # fmt: skip
 LIBRARY = {"minigrad", "numpy", *sys.stdlib_module_names} - {"__main__"}
 
 
@@ -97,7 +104,10 @@ class State:
         self.constants: list[Place] = []
         self.frozen: list[np.ndarray] = []  # arrays in tuples: they cannot be replaced, so their contents are compared
         self.names: dict[str, Any] = {}  # of the objects in `conditions`
-        self.conditions: list[str] = []
+        self.conditions: list[
+            tuple[CodeType | None, str]
+        ] = []  # each with the code that it is about, if it is about one
+        self.attributes: list[dict] = []  # the dictionaries of objects' attributes
         self.containers: list[tuple] = []  # lists and dicts, each with a copy of what it holds
         self.masks: dict[tuple, np.ndarray] = {}  # by key_of: arrays that select elements, whose contents are compared
         self._seen: dict[int, Any] = {}
@@ -148,11 +158,12 @@ class State:
             self._unvisited += x
         elif isinstance(x, (set, deque)):
             self._unvisited += x
-            self.conditions.append(f"_same_items({self.bind(x)}, {self.bind(list(x))})")
+            self._require(f"_same_items({self.bind(x)}, {self.bind(list(x))})")
         elif isinstance(x, (list, dict)):
             self._look_into_items(x)
         if isinstance(getattr(x, "__dict__", None), dict):
             self._unvisited += type(x).__mro__
+            self.attributes.append(vars(x))
             self._look_into_items(vars(x))
         for kind in type(x).__mro__:
             for key, member in () if is_library(kind) else vars(kind).items():
@@ -160,12 +171,12 @@ class State:
                     if hasattr(x, key):
                         self._add(Place(x, key, "attribute"))
                     else:
-                        self.conditions.append(f"not hasattr({self.bind(x)}, {key!r})")
+                        self._require(f"not hasattr({self.bind(x)}, {key!r})")
 
     def _look_into_class(self, x: type) -> None:
         if is_library(x):
             return
-        self.conditions.append(f"len({self.bind(x)}.__dict__) == {len(vars(x))}")
+        self._require(f"len({self.bind(x)}.__dict__) == {len(vars(x))}")
         for key, member in list(vars(x).items()):
             special = key.startswith("__") and not isinstance(member, FunctionType)
             if not special and not isinstance(member, (MemberDescriptorType, GetSetDescriptorType)):
@@ -178,16 +189,16 @@ class State:
         codes = list(_codes_in(f.__code__))
         for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
             if not is_assigned(cell):
-                self.conditions.append(f"not _is_assigned({self.bind(cell)})")
+                self._require(f"not _is_assigned({self.bind(cell)})")
                 continue
             self._add(Place(cell, "cell_contents", "attribute", name))
             self._look_into_module(cell.cell_contents, codes)
         self._unvisited += [x for x in (f.__defaults__, f.__kwdefaults__) if x]
         if str(f.__globals__.get("__name__")).split(".")[0] not in LIBRARY:
-            self.conditions.append(f"{self.bind(f)}.__code__ is {self.bind(f.__code__)}")
+            self._require(f"{self.bind(f)}.__code__ is {self.bind(f.__code__)}", f.__code__)
             for key in ("__defaults__", "__kwdefaults__"):
                 if getattr(f, key):
-                    self.conditions.append(f"{self.bind(f)}.{key} is {self.bind(getattr(f, key))}")
+                    self._require(f"{self.bind(f)}.{key} is {self.bind(getattr(f, key))}", f.__code__)
             self._look_into_globals(f.__globals__, codes)
 
     def _look_into_globals(self, names: dict, codes: list[CodeType]) -> None:
@@ -210,11 +221,16 @@ class State:
     def _look_into_items(self, x: list | dict) -> None:
         self.containers.append((x, x.copy()))
         keys = list(range(len(x))) if isinstance(x, list) else list(x)
-        self.conditions.append(
-            f"len({self.bind(x)}) == {len(x)}" if isinstance(x, list) else f"[*{self.bind(x)}] == {self.bind(keys)}"
-        )
+        if isinstance(x, list):
+            self._require(f"len({self.bind(x)}) == {len(x)}")
+        elif not any(x is found for found in self.attributes):
+            self._require(f"[*{self.bind(x)}] == {self.bind(keys)}")
         for key in keys:
             self._add(Place(x, key, "item"))
+
+    def _require(self, condition: str, code: CodeType | None = None) -> None:
+        """A program holds while `condition` does; if it is about a function, only when that ran."""
+        self.conditions.append((code, condition))
 
     def _add(self, place: Place) -> None:
         x = place.value
@@ -261,13 +277,24 @@ class State:
             if place.read() is not place.value:
                 place.write(place.value)
 
-    def guards(self, dynamic: set[tuple]) -> list[str]:
-        """Python expressions that are all true while the constants are what they were, except the `dynamic` places."""
-        found = list(dict.fromkeys(self.conditions))
-        for names, unset in self._unset.values():
-            found += [f"{self.bind(names.keys().isdisjoint)}({self.bind(tuple(unset))})"] if unset else []
+    def guards(self, dynamic: set[tuple], ran: Ran) -> list[str]:
+        """Python expressions that are all true while the constants are what they were, except the `dynamic` places.
+
+        Left out is what the code that `ran` cannot have looked at.
+        """
+        names = ran.names()
+        found = list(dict.fromkeys(text for code, text in self.conditions if code is None or code in ran.codes))
+        for variables, unset in self._unset.values():
+            if hidden := unset if names is None else unset & names:
+                found.append(f"{self.bind(variables.keys().isdisjoint)}({self.bind(tuple(hidden))})")
+        for attributes in self.attributes:
+            if names is None:
+                found.append(f"[*{self.bind(attributes)}] == {self.bind([*attributes])}")
+            elif more := names - attributes.keys():
+                found.append(f"{self.bind(attributes)}.keys().isdisjoint({self.bind(more)})")
+        by_name = {id(attributes) for attributes in self.attributes} | self._unset.keys()
         for place in self.constants:
-            if key_of(place) in dynamic:
+            if key_of(place) in dynamic or not (names is None or self._may_be_read(place, by_name, names, ran.codes)):
                 continue
             where, x = place.expression(self.bind(place.container), self.bind), place.value
             if x is None or x is True or x is False or not isinstance(x, CONSTANTS):
@@ -287,6 +314,55 @@ class State:
             self.names[f"_copy{id(array):x}"] = array.copy()
             found.append(f"_same({self.bind(array)}, _copy{id(array):x})")
         return found
+
+    def _may_be_read(self, place: Place, named: set[int], names: frozenset[str], codes: set[CodeType]) -> bool:
+        """Whether code that uses these names can have read a place: attributes and variables are read by name."""
+        by_name = place.how == "class" or isinstance(place.container, CellType) or id(place.container) in named
+        special = getattr(place.value, "__code__", None) in codes  # a method such as __call__, which Python calls
+        return not by_name or special or (place.label if place.how == "attribute" else place.key) in names
+
+
+DYNAMIC = {
+    "getattr",
+    "hasattr",
+    "vars",
+    "dir",
+    "__dict__",
+    "attrgetter",
+    "eval",
+    "exec",
+    "locals",
+    "globals",
+    "inspect",
+}
+
+
+class Ran:
+    """The Python code that runs in a `with` block, as far as this thread calls it."""
+
+    def __init__(self) -> None:
+        self.codes: set[CodeType] = set()
+
+    def __enter__(self) -> Ran:
+        self._before = sys.getprofile()
+        sys.setprofile(self._called)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        sys.setprofile(self._before)
+
+    def _called(self, frame: FrameType, event: str, argument: object) -> None:
+        if event == "call":
+            self.codes.add(frame.f_code)
+
+    def names(self) -> frozenset[str] | None:
+        """The names by which it can have read variables and attributes; None if it may have made up names."""
+        found: set[str] = set()
+        for code in self.codes:
+            if not code.co_filename.startswith(CORE) and not DYNAMIC.isdisjoint(code.co_names):
+                return None
+            found.update(code.co_names, code.co_freevars, code.co_cellvars)
+        return frozenset(found)
 
 
 def is_library(x: Any) -> bool:

@@ -18,7 +18,7 @@ from ..context import Observer, observing
 from ..tensor import Tensor
 from .messages import RecordingError, not_recorded
 from .recording import Instruction, RecordedArray, Recording, Variable, tree_map
-from .state import GENERATORS, NUMBERS, Place, State, key_of
+from .state import GENERATORS, NUMBERS, Place, Ran, State, key_of
 
 ONE_AT_A_TIME = RLock()  # while a function is recorded, its state holds stand-ins
 
@@ -70,6 +70,7 @@ class Trace:
         self.gradient_of: dict[Variable, Variable] = {}
         self.foreign: dict[int, Tensor] = {}  # tensors that the function used and that hold no stand-in
         self.backward_from: int | None = None
+        self.ran = Ran()
 
     @property
     def instructions(self) -> list[Instruction]:
@@ -196,7 +197,7 @@ def run(f: Callable, leaves: list, rebuild: Callable, state: State, dynamic: set
                 swap(place, place)
             given = [x.variable if type(x) is RecordedArray else None for x in arguments]
             with observing(observer):
-                returned = _call(f, rebuild(arguments), swapped, state)
+                returned = _call(f, rebuild(arguments), swapped, state, trace.ran)
             observer.finish()
             if any(x.node is not node for x, _, node, _ in kept):
                 raise RecordingError(
@@ -219,11 +220,12 @@ def run(f: Callable, leaves: list, rebuild: Callable, state: State, dynamic: set
     return trace
 
 
-def _call(f: Callable, arguments: tuple, swapped: list, state: State) -> Any:
+def _call(f: Callable, arguments: tuple, swapped: list, state: State, ran: Ran) -> Any:
     """What `f` returns.  An array of its state that it uses as a mask becomes a constant: the mask's sum is a size."""
     RecordingError.raised.clear()
     try:
-        returned = f(*arguments)
+        with ran:
+            returned = f(*arguments)
     except Exception:
         if not RecordingError.raised:  # NumPy makes another error of it, and a function may catch it
             raise
@@ -363,5 +365,5 @@ def _trace(f: Callable, leaves: list, rebuild: Callable, roots: list, dynamic: s
             )
         both = first.constants().keys() & second.constants().keys()
         state.frozen += [x for key, x in second.constants().items() if key in both and key not in map(id, state.frozen)]
-        return second, state, state.guards(dynamic)
+        return second, state, state.guards(dynamic, second.ran)
     raise RecordingError("compile: the function changes its own state in a way that no fixed program can follow.")
