@@ -30,9 +30,11 @@ class Structure:
 
     def _distinct_tensors(self) -> None:
         """A line that returns MISS where one tensor is given twice: it has one gradient, a sum."""
-        tensors = [f"id(x{i})" for i, x in enumerate(self.leaves) if isinstance(x, Tensor)]
-        if len(tensors) > 1:
-            self.lines.append(f"if len({{{', '.join(tensors)}}}) != {len(tensors)}: return MISS")
+        tensors = [f"x{i}" for i, x in enumerate(self.leaves) if isinstance(x, Tensor)]
+        if len(tensors) == 2:
+            self.lines.append(f"if {tensors[0]} is {tensors[1]}: return MISS")
+        elif tensors:
+            self.lines.append(f"if len({{{', '.join(f'id({x})' for x in tensors)}}}) != {len(tensors)}: return MISS")
 
     def bind(self, x: Any) -> str:
         name = f"_k{len(self.names)}"

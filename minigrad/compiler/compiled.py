@@ -351,8 +351,13 @@ class Executable:
             value = self._value(x.value)
             if type(x.value) is Variable and x.value.number and not x.tensor:
                 return f"{value}.item()"
+            if x.tensor:
+                return f"_tensor({value})"
             scalar = isinstance(x.value.value if type(x.value) is Variable else x.value, np.generic)
-            return f"_tensor({value})" if x.tensor else f"asarray({value})" if scalar and x.array else value
+            if scalar and x.array:
+                last = self.final(x.value)
+                return f"asarray({self.plan.names[last] if last in self.plan.as_float else value})"
+            return value
         if type(x) is SameTensor:
             return f"x{x.which}" if isinstance(x.which, int) else self.structure.bind(x.which)
         if isinstance(x, tuple) and hasattr(x, "_fields"):

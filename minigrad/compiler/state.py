@@ -359,7 +359,9 @@ class Ran:
         """The names by which it can have read variables and attributes; None if it may have made up names."""
         found: set[str] = set()
         for code in self.codes:
-            if not code.co_filename.startswith(CORE) and not DYNAMIC.isdisjoint(code.co_names):
+            if code.co_filename.startswith(CORE):
+                continue
+            if not DYNAMIC.isdisjoint(code.co_names):
                 return None
             found.update(code.co_names, code.co_freevars, code.co_cellvars)
         return frozenset(found)

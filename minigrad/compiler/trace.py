@@ -110,7 +110,9 @@ class RecordedGenerator:
         if method.startswith("_"):
             raise AttributeError(method)
         if method in ("bit_generator", "spawn", "shuffle", "seed", "get_state", "set_state"):
-            raise not_recorded(f".{method} of a random generator", "Draw numbers from it alone; permutation(x) shuffles.")
+            raise not_recorded(
+                f".{method} of a random generator", "Draw numbers from it alone; permutation(x) shuffles."
+            )
 
         def draw(*args, **kwargs):
             return self.recording.apply("draw", method, (self.generator, *args), kwargs)
