@@ -107,8 +107,10 @@ def test_a_block_that_no_code_called():
         finally:
             done.set()
 
+    top()
+    done.clear()
     _thread.start_new_thread(top, ())
-    assert done.wait(10) and seen == [False]
+    assert done.wait(10) and seen == [False, False]
 
 
 # ---------------------------------------------------------------- generators

@@ -371,9 +371,9 @@ def test_labels_of_a_cross_entropy_are_probabilities(loss, labels):
     loss([0.3, 0.9], [0.5, 0.5])
 
 
-@pytest.mark.parametrize("labels", [[0, 1], [2, 1], [0.5, -1]])
-def test_hinge_labels(labels):
-    with pytest.raises(ValueError, match=r"^hinge: labels .*2\*y − 1"):
+@pytest.mark.parametrize("labels, wrong", [([0, 1], 0.0), ([2, 1], 2.0), ([0.5, -1], 0.5)])
+def test_hinge_names_the_labels_that_are_wrong(labels, wrong):
+    with pytest.raises(ValueError, match=rf"^hinge: labels \[{wrong}\];.*2\*y − 1"):
         losses.hinge(labels, [0.5, 0.5])
 
 
