@@ -139,8 +139,8 @@ def attention(leaves: Arrays, constants: Arrays) -> tuple[float, Arrays]:
     scale = (d // HEADS) ** -0.5
     rows = x.reshape(-1, d)
     q, k, v = ((rows @ w).reshape(batch, n, HEADS, -1).swapaxes(1, 2) for w in (wq, wk, wv))
+    q *= scale
     p = q @ k.mT
-    p *= scale
     p -= np.max(p, axis=-1, keepdims=True)
     np.exp(p, out=p)
     p /= np.add.reduce(p, axis=-1, keepdims=True)
@@ -156,8 +156,8 @@ def attention(leaves: Arrays, constants: Arrays) -> tuple[float, Arrays]:
     gp = g @ v.mT
     gp -= np.add.reduce(gp * p, axis=-1, keepdims=True)
     gp *= p
-    gp *= scale
     gq, gk = gp @ k, gp.mT @ q
+    gq *= scale
     return loss, [*(rows.T @ g.swapaxes(1, 2).reshape(-1, d) for g in (gq, gk, gv)), gwo]
 
 

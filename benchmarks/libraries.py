@@ -42,6 +42,7 @@ class Minigrad(Library):
         self.Tensor = mg.Tensor
         self.relu, self.leaky_relu, self.sigmoid = mg.relu_tensor, mg.leaky_relu_tensor, mg.sigmoid_tensor
         self.exp, self.log, self.abs, self.mean = mg.tensor_exp, mg.tensor_log, mg.tensor_abs, mg.tensor_mean
+        self.softmax = mg.tensor_softmax
 
     def swapaxes(self, x, a: int, b: int):
         axes = list(range(x.ndim))
