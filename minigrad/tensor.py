@@ -83,8 +83,8 @@ class Tensor(Methods):
     @property
     def data(self) -> np.ndarray:
         """The values, as an array: change them in place, or assign others of the same shape, which are copied."""
-        if isinstance(self.value, np.generic):
-            self.value = np.asarray(self.value)
+        if type(self.value) is not np.ndarray:  # a number of NumPy's cannot be changed in place
+            self.value = as_array(self.value)
         return self.value
 
     @data.setter
@@ -114,8 +114,8 @@ class Tensor(Methods):
                 stacklevel=2,
             )
             return None
-        if isinstance(node.grad, np.generic):
-            node.grad = np.asarray(node.grad)
+        if node.grad is not None and type(node.grad) is not np.ndarray and not isinstance(node.grad, Tensor):
+            node.grad = as_array(node.grad)
         return node.grad
 
     @grad.setter

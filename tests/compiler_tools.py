@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from hypothesis import HealthCheck, settings
 
 import minigrad as mg
 from minigrad.compiler import Program
+
+SHORT = settings(max_examples=400, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
 def flat(x) -> list[np.ndarray]:
@@ -18,8 +21,12 @@ def flat(x) -> list[np.ndarray]:
 
 
 def same_bits(got, expected) -> None:
-    """Assert that all arrays in two structures are equal to the last bit, in dtype and shape, too."""
+    """Assert that all arrays in two structures are equal to the last bit, in dtype and shape, too.
+
+    The sign of a NaN has no meaning (IEEE 754-2019, section 6.3).
+    """
     for a, b in zip(flat(got), flat(expected), strict=True):
+        a, b = (np.where(x != x, np.nan, x).astype(x.dtype) for x in (a, b))
         assert a.dtype == b.dtype and a.shape == b.shape, f"{a.dtype} {a.shape} is not {b.dtype} {b.shape}"
         assert a.tobytes() == b.tobytes(), f"{a} is not {b}"
 
@@ -29,3 +36,28 @@ def run_alone(printed: Program, arguments):
     namespace: dict = {"np": np}
     exec(printed.source, namespace)
     return namespace["program"](*(x[()] if not np.ndim(x) else x for x in arguments), *printed.captured_values())
+
+
+def loss_of(random_program):
+    """A random program (programs.py) as a function of its leaves with one number as its result."""
+    seed = random_program.upstream()
+
+    def loss(*leaves):
+        results = random_program.run(lambda op, *xs: op.minigrad(*xs), list(leaves))
+        return mg.tensor_sum(results[-1] * seed)
+
+    return loss
+
+
+def value_and_gradients(f):
+    """A function of arrays that returns f's value and gradients, and the gradient of the squared gradients."""
+
+    def computed(*arrays):
+        leaves = [mg.Tensor(x, requires_grad=True) for x in arrays]
+        y = f(*leaves)
+        gradients = mg.grad(y, leaves, create_graph=True)
+        squares = sum((g * g).sum() for g in gradients)
+        second = mg.grad(squares, leaves) if squares.requires_grad else []
+        return y.detach(), [g.detach() for g in gradients], second
+
+    return computed

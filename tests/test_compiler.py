@@ -2,62 +2,21 @@
 
 from __future__ import annotations
 
-import threading
 from typing import NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from compiler_tools import SHORT, flat, loss_of, run_alone, same_bits, value_and_gradients
+from hypothesis import given
 from programs import programs
 
 import minigrad as mg
 from minigrad.compiler import RecordingError, compile, program
-from minigrad.compiler.recording import RecordedArray
-
-short = settings(max_examples=400, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-
-
-def same(got, expected):
-    """Equal to the last bit, in dtype and shape, too.  The sign of a NaN has no meaning."""
-    got, expected = (np.where(x != x, np.nan, x).astype(x.dtype) for x in map(np.asarray, (got, expected)))
-    assert got.dtype == expected.dtype and got.shape == expected.shape
-    assert got.tobytes() == expected.tobytes(), f"{got} is not {expected}"
-
-
-def value_and_gradients(f):
-    """A function of arrays that returns f's value and gradients, and the gradient of the squared gradients."""
-
-    def computed(*arrays):
-        leaves = [mg.Tensor(x, requires_grad=True) for x in arrays]
-        y = f(*leaves)
-        gradients = mg.grad(y, leaves, create_graph=True)
-        squares = sum((g * g).sum() for g in gradients)
-        second = mg.grad(squares, leaves) if squares.requires_grad else []
-        return y.detach(), [g.detach() for g in gradients], second
-
-    return computed
-
-
-def flat(x):
-    if isinstance(x, (tuple, list)):
-        return [a for item in x for a in flat(item)]
-    return [x.numpy() if isinstance(x, mg.Tensor) else np.asarray(x)]
-
-
-def loss_of(random_program):
-    seed = random_program.upstream()
-
-    def loss(*leaves):
-        results = random_program.run(lambda op, *xs: op.minigrad(*xs), list(leaves))
-        return mg.tensor_sum(results[-1] * seed)
-
-    return loss
-
 
 # ---------------------------------------------------------------- the same bits
 
 
-@short
+@SHORT
 @given(programs(without=("mask",)))
 def test_eager_compiled_and_printed_agree_to_the_last_bit(random_program):
     """First and second derivatives of random graphs; the printed source runs with NumPy alone."""
@@ -68,17 +27,13 @@ def test_eager_compiled_and_printed_agree_to_the_last_bit(random_program):
         fast = compile(value_and_gradients(loss))
         for _ in range(3):
             for got, wanted in zip(flat(fast(*leaves)), expected, strict=True):
-                same(got, wanted)
+                same_bits(got, wanted)
         assert len(fast.programs) == 1
         printed = program(loss, *leaves)
-        namespace = {}
-        exec("import numpy as np\n" + printed.source, namespace)
-        value, gradients = namespace["program"](*leaves, *printed.captured_values())
-        for got, wanted in zip(flat([value, gradients]), expected, strict=False):
-            same(got, wanted)
+        same_bits(run_alone(printed, leaves), expected[: 1 + len(leaves)])
 
 
-@short
+@SHORT
 @given(programs(without=("mask",)))
 def test_program_recorded_for_other_values_is_right(random_program):
     """The program depends on shapes, not on the values that it was recorded with."""
@@ -89,27 +44,7 @@ def test_program_recorded_for_other_values_is_right(random_program):
         fast = compile(value_and_gradients(loss))
         fast(*other)
         for got, wanted in zip(flat(fast(*leaves)), flat(value_and_gradients(loss)(*leaves)), strict=True):
-            same(got, wanted)
-
-
-@settings(short, max_examples=150)
-@given(programs(without=("mask",)))
-def test_results_are_the_callers_own(random_program):
-    """No result shares memory with an argument or another result, none is changed by the next call, no argument is."""
-    leaves = [np.array(x) for x in random_program.leaves]
-    before = [x.copy() for x in leaves]
-    with np.errstate(all="ignore"):
-        fast = compile(value_and_gradients(loss_of(random_program)))
-        fast(*leaves)
-        results = flat(fast(*leaves))
-        kept = [x.copy() for x in results]
-        fast(*(x * 0.5 + 0.25 for x in leaves))
-    for i, x in enumerate(results):
-        same(x, kept[i])
-        assert x.flags.writeable or not x.ndim
-        assert not any(np.shares_memory(x, y) for y in [*leaves, *results[:i]])
-    for x, y in zip(leaves, before, strict=True):
-        same(x, y)
+            same_bits(got, wanted)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -122,28 +57,7 @@ def test_layouts_and_dtypes(dtype):
     for x in (rng.standard_normal((7, 5)), rng.standard_normal((5, 7)).T, rng.standard_normal((14, 5))[::2]):
         x = x.astype(dtype, order="K")
         for got, wanted in zip(flat(fast(x, w)), flat(f(x, w)), strict=True):
-            same(got, wanted)
-
-
-def test_two_threads():
-    """Threads that call one compiled function do not share its buffers."""
-    f = value_and_gradients(lambda x: ((x.exp() * x).sigmoid() @ x).mean())
-    fast = compile(f)
-    wrong = []
-
-    def work(seed):
-        rng = np.random.default_rng(seed)
-        for _ in range(200):
-            x = rng.standard_normal((20, 20))
-            if not all(np.array_equal(a, b) for a, b in zip(flat(fast(x)), flat(f(x)), strict=True)):
-                wrong.append(seed)
-
-    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
-    assert not wrong
+            same_bits(got, wanted)
 
 
 def test_division_by_zero_of_numbers():
@@ -185,10 +99,10 @@ def test_whole_training_step():
         if i == 5:
             nets[0].eval(), nets[1].eval()
         x, y = rng.standard_normal((6, 4)), rng.integers(0, 3, 6)
-        same(fast(x, y).numpy(), slow(x, y).numpy())
+        same_bits(fast(x, y).numpy(), slow(x, y).numpy())
         for p, q in zip(nets[0].parameters(), nets[1].parameters(), strict=True):
-            same(p.data, q.data)
-            same(p.grad, q.grad)
+            same_bits(p.data, q.data)
+            same_bits(p.grad, q.grad)
     assert nets[0].layers[2].rng.random() == nets[1].layers[2].rng.random()
 
 
@@ -240,24 +154,10 @@ def test_state_that_counts():
     one, two = Average(), Average()
     fast = compile(one)
     for i in range(6):
-        same(fast(np.array([1.0, i])), two(np.array([1.0, i])))
+        same_bits(fast(np.array([1.0, i])), two(np.array([1.0, i])))
         assert one.steps == two.steps and type(one.steps) is int
-        same(one.mean, two.mean)
+        same_bits(one.mean, two.mean)
     assert len(fast.programs) == 1
-
-
-def test_random_numbers_outside_a_generator_are_refused():
-    """numpy.random.rand would be drawn once and repeated."""
-    with pytest.raises(RecordingError, match="two different things"):
-        compile(lambda x: x * np.random.rand(3))(np.ones(3))  # noqa: NPY002
-
-
-def test_labels_are_checked_at_each_call():
-    """The loss's own error, although the program was recorded with labels that are right."""
-    fast = compile(lambda z, y: mg.losses.cross_entropy(y, mg.Tensor(z)))
-    fast(np.zeros((2, 3)), np.array([0, 2]))
-    with pytest.raises(ValueError, match="from 0 to 2"):
-        fast(np.zeros((2, 3)), np.array([0, 3]))
 
 
 def test_failed_recording_leaves_everything_as_it_was():
@@ -273,56 +173,10 @@ def test_failed_recording_leaves_everything_as_it_was():
         compile(step)(np.ones((2, 4)))
     for p, q in zip(net.parameters(), before, strict=True):
         assert type(p.value) is np.ndarray
-        same(p.data, q)
+        same_bits(p.data, q)
         assert p.grad is None
     assert type(net.layers[2].rng) is np.random.Generator
-    same(net.layers[2].rng.random(), np.random.default_rng(1).random())
-
-
-# ---------------------------------------------------------------- errors
-
-
-LEAKS = {
-    "if": lambda t: t if t > 0 else -t,
-    "float": lambda t: t * float(t),
-    "int": lambda t: t * int(t.data),
-    "item": lambda t: t * t.item(),
-    "asarray": lambda t: t * np.asarray(t.data),
-    "range": lambda t: sum(t for _ in range(t.data)),
-    "mask": lambda t: (t + np.ones(3))[t.data > np.zeros(3)],
-    "nonzero": lambda t: t * np.nonzero((t + np.ones(3)).data)[0],
-    "format": lambda t: t * len(f"{t:.3f}"),
-}
-
-
-@pytest.mark.parametrize("name", LEAKS)
-def test_values_during_recording_are_an_error_that_shows_the_line(name):
-    """Static and dynamic graphs are explained, with the line of the user's code."""
-    for record in (lambda f: program(f, 3.0), lambda f: compile(f)(mg.Tensor(3.0, requires_grad=True))):
-        with pytest.raises(RecordingError, match=r"test_compiler\.py, line \d+: .*lambda t(.|\n)*static graph"):
-            record(LEAKS[name])
-
-
-def test_wrong_uses_are_explained():
-    """Other shapes for a program, a computed tensor as an argument."""
-    p = program(lambda x: (x * x).sum(), np.ones(3))
-    with pytest.raises(ValueError, match="recorded for shape"):
-        p(np.ones(4))
-    with pytest.raises(TypeError, match="1 arguments|2 arguments"):
-        p(np.ones(3), 1)
-    with pytest.raises(TypeError, match="computed"):
-        compile(lambda x: x)(mg.Tensor(1.0, requires_grad=True) * 2)
-
-
-def test_recorded_arrays_do_not_outlive_the_recording():
-    """A function that keeps what it computed runs uncompiled, and then is told to return it instead."""
-    kept = []
-    fast = compile(lambda x: kept.append(x * 2))
-    for _ in range(3):
-        fast(np.ones(2))
-    with pytest.raises(TypeError, match="Return what it collects"):
-        fast(np.ones(2))
-    assert len(kept) == 3 and all(type(x) is np.ndarray and type(x) is not RecordedArray for x in kept)
+    same_bits(net.layers[2].rng.random(), np.random.default_rng(1).random())
 
 
 # ---------------------------------------------------------------- simplification
@@ -350,27 +204,6 @@ def test_names():
     assert "return L, (dweight, dx)" in text and "# backward" in text
 
 
-def test_recording_in_one_thread_while_others_run():
-    """Threads that meet a recording in progress wait for it: parameters hold stand-ins meanwhile."""
-    w = mg.Tensor(np.ones((8, 8)), requires_grad=True)
-    fast = compile(lambda x: (x @ w).tanh().sum())
-    wrong = []
-
-    def work(seed):
-        rng = np.random.default_rng(seed)
-        for _ in range(40):
-            x = rng.standard_normal((rng.integers(1, 9), 8))  # a new shape now and then: a recording
-            if fast(x).item() != np.add.reduce(np.tanh(x.dot(np.ones((8, 8)))), axis=None):
-                wrong.append(seed)
-
-    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
-    assert not wrong and len(fast.programs) == 8
-
-
 def test_flags_select_programs_and_running_statistics_move():
     """A layer that keeps statistics in training: they move at each call, and not after eval()."""
 
@@ -388,8 +221,8 @@ def test_flags_select_programs_and_running_statistics_move():
     for i in range(6):
         one.train(i % 3 < 2), two.train(i % 3 < 2)
         x = mg.Tensor(np.full((4, 2), float(i)))
-        same(fast(x).numpy(), two(x).numpy())
-        same(one.mean.data, two.mean.data)
+        same_bits(fast(x).numpy(), two(x).numpy())
+        same_bits(one.mean.data, two.mean.data)
     assert len(fast.programs) == 2
 
 
@@ -409,60 +242,12 @@ def test_one_tensor_given_twice():
     assert [g.item() for g in fast(x, y)] == [20, 4]
 
 
-OPTIMISERS = {
-    "SGD": lambda p: mg.optimisers.SGD(p, 0.1),
-    "momentum": lambda p: mg.optimisers.SGD(p, 0.1, momentum=0.9, nesterov=True, weight_decay=0.01),
-    "Adam": lambda p: mg.optimisers.Adam(p, 0.01),
-    "AdamW": lambda p: mg.optimisers.AdamW(p, 0.01),
-}
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("name", OPTIMISERS)
-def test_training_steps_with_an_optimiser(name, dtype):
-    """Batch statistics, dropout, the step number and the learning rate of each step are those of the uncompiled one."""
-
-    def model_and_step():
-        layers = mg.layers
-        model = layers.Sequential(
-            layers.Dense(4, 6, rng=0, dtype=dtype),
-            layers.BatchNorm(6, dtype=dtype),
-            layers.Dropout(0.3, rng=2),
-            layers.Dense(6, 3, rng=1, dtype=dtype),
-        )
-        optimiser = OPTIMISERS[name](model.parameters())
-        schedule = mg.optimisers.CosineSchedule(optimiser, steps=14)
-
-        def step(x, y):
-            optimiser.zero_grad()
-            loss = mg.losses.cross_entropy(y, model(x))
-            loss.backward()
-            optimiser.step()
-            return loss
-
-        return model, optimiser, schedule, step
-
-    model, optimiser, schedule, step = model_and_step()
-    other_model, other, other_schedule, slow = model_and_step()
-    fast = compile(step)
-    rng = np.random.default_rng(3)
-    for i in range(14):
-        x, y = (rng.standard_normal((5, 4)) + 1).astype(dtype), rng.integers(0, 3, 5)
-        if i == 12:
-            model.eval(), other_model.eval()
-        same(fast(x, y).numpy(), slow(x, y).numpy())
-        schedule.step(), other_schedule.step()
-        for a, b in ((model, other_model), (optimiser, other)):
-            for key, value in b.state_dict().items():
-                same(a.state_dict()[key], value)
-
-
 def test_softmax_subtracts_the_maximum_of_each_call():
     """Recorded with small numbers, it does not overflow with large ones."""
     fast = compile(lambda x: mg.layers.activations.softmax(mg.Tensor(x)))
     for scale in (1.0, 1000.0):
         x = scale * np.arange(6.0).reshape(2, 3)
-        same(fast(x).numpy(), mg.layers.activations.softmax(mg.Tensor(x)).numpy())
+        same_bits(fast(x).numpy(), mg.layers.activations.softmax(mg.Tensor(x)).numpy())
 
 
 @pytest.mark.parametrize("shape", [(30, 5), (60, 50)])
@@ -478,7 +263,7 @@ def test_kinks_of_small_and_large_arrays(shape):
         fast = compile(f)
         for a, b in ((y, x), (x, y), (x.astype(np.float32), y.astype(np.float32))):
             for got, wanted in zip(flat(fast(a, b)), flat(f(a, b)), strict=True):
-                same(got, wanted)
+                same_bits(got, wanted)
 
 
 def test_indices_and_masks_are_checked_at_each_call():
@@ -486,19 +271,19 @@ def test_indices_and_masks_are_checked_at_each_call():
     table, rng = mg.layers.Embedding(4, 3, rng=0), np.random.default_rng(1)
     fast = compile(lambda i: table(i).sum())
     for i in ([0, 1], [3, 3]):
-        same(fast(np.array(i)).numpy(), table(np.array(i)).sum().numpy())
+        same_bits(fast(np.array(i)).numpy(), table(np.array(i)).sum().numpy())
     with pytest.raises(IndexError, match="from 0 to 3"):
         fast(np.array([0, 4]))
     attend = mg.layers.attention.scaled_dot_product_attention
     fast = compile(lambda q, mask: attend(mg.Tensor(q), mg.Tensor(q), q, mask))
     for _ in range(3):
         q, mask = rng.standard_normal((3, 2)), rng.random((3, 3)) < 0.5
-        same(fast(q, mask).numpy(), attend(mg.Tensor(q), mg.Tensor(q), q, mask).numpy())
+        same_bits(fast(q, mask).numpy(), attend(mg.Tensor(q), mg.Tensor(q), q, mask).numpy())
     loss = lambda y, z, w: mg.losses.cross_entropy(y, mg.Tensor(z), weight=w, ignore_index=-1)
     fast = compile(loss)
     for y in ([0, 1, -1], [-1, -1, -1], [2, -1, 0]):
         z, w = rng.standard_normal((3, 3)), rng.random(3)
-        same(fast(np.array(y), z, w).numpy(), loss(np.array(y), z, w).numpy())
+        same_bits(fast(np.array(y), z, w).numpy(), loss(np.array(y), z, w).numpy())
     with pytest.raises(ValueError, match="at least 0"):
         fast(np.array([0, 1, 2]), np.ones((3, 3)), -np.ones(3))
 
@@ -508,7 +293,7 @@ def test_float16_is_accumulated_in_float32():
     x = np.ones((5000, 2), np.float16)
     f = lambda x, b: mg.grad(((mg.Tensor(x) + b).sum(axis=0) * 1.0).sum(), b)
     call = lambda f: f(x, mg.Tensor(np.ones(2, np.float16), requires_grad=True))
-    same(call(compile(f)), call(f))
+    same_bits(call(compile(f)), call(f))
     assert np.all(call(f) == 5000)
 
 
@@ -536,9 +321,9 @@ def test_structures_come_and_go():
         got, wanted = fast([x, x * 5], **arguments), f([x, x * 5], **arguments)
         assert got[1] == wanted[1] and got[2] is t and type(got[0]["pair"]) is Pair
         for a, b in zip(flat(list(got[0]["list"])), flat(wanted[0]["list"]), strict=True):
-            same(a, b)
-        same(got[0]["first"], wanted[0]["first"])
-        same(got[0]["pair"].a, wanted[0]["pair"].a)
+            same_bits(a, b)
+        same_bits(got[0]["first"], wanted[0]["first"])
+        same_bits(got[0]["pair"].a, wanted[0]["pair"].a)
         assert not np.shares_memory(got[0]["pair"].a, arguments["pair"].b)
     assert len(fast.programs) == 3
     with pytest.raises(TypeError, match="dtype complex128"):
@@ -557,57 +342,6 @@ def test_methods():
             return x * self.factor
 
     assert Model(2.0).scaled(np.float64(3)) == 6 and Model(5.0).scaled(np.float64(3)) == 15
-
-
-def test_a_failed_check_at_the_first_call():
-    """The function's own error, though the recording takes every check for passed."""
-    with pytest.raises(ValueError, match="from 0 to 2"):
-        compile(lambda z, y: mg.losses.cross_entropy(y, mg.Tensor(z)))(np.zeros((2, 3)), np.array([0, 3]))
-
-
-def stale_view(x):
-    y = x.copy()
-    first = y.reshape(1, 3)
-    y[0] = 7
-    return first * 2
-
-
-def written_view(x):
-    turned = x.copy().reshape(1, 3)
-    turned[0] = 7
-    return turned
-
-
-KEPT = mg.Tensor(np.ones(3), requires_grad=True)
-
-
-def graphs_in_grad(x):
-    (KEPT * KEPT * x).sum().backward(create_graph=True)
-
-
-REFUSED = {
-    "complex": (lambda x: complex(x[0]), "complex"),
-    "out": (lambda x: np.add(x, 1, out=np.zeros(3)), "out="),
-    "at": (lambda x: np.add.at(np.zeros(3), [0], x[:1]), "at was to write"),
-    "accumulate": (lambda x: np.add.accumulate(x), "not available"),
-    "clip out": (lambda x: np.clip(x, 0, 1, out=x), "out="),
-    "unique": (lambda x: np.unique(x), "size depends"),
-    "where": (lambda x: np.where(x > 0), "size depends"),
-    "tolist": (lambda x: x.tolist(), "tolist"),
-    "object": (lambda x: object(), "returned object"),
-    "complex result": (lambda x: x * 1j, "not an array"),
-    "stale view": (stale_view, "view of an array was used"),
-    "written view": (written_view, "view of another array"),
-    "create_graph": (lambda x: graphs_in_grad(x), "leaves graphs"),
-}
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_a_program_cannot_do_is_refused(name):
-    """Each with what was asked and what to do."""
-    f, message = REFUSED[name]
-    with pytest.raises(RecordingError, match=message):
-        compile(f)(np.ones(3))
 
 
 def test_in_place_writes_and_numpy_functions():
@@ -634,5 +368,5 @@ def test_in_place_writes_and_numpy_functions():
     fast = compile(f)
     for _ in range(2):
         for got, wanted in zip(flat(fast(x)), flat(f(x)), strict=True):
-            same(got, wanted)
-    same(x, np.arange(4.0))
+            same_bits(got, wanted)
+    same_bits(x, np.arange(4.0))

@@ -384,46 +384,6 @@ def test_masks_of_the_state_are_constants():
     assert mask[0]
 
 
-# ---------------------------------------------------------------- memory
-
-
-def test_arguments_changed_in_place():
-    """As the function does, also if one array is given twice, or is a view of another one, or is part of the state."""
-    state = np.ones(3)
-
-    def f(x, y):
-        x += 1
-        state[:] = state + x
-        return x * y * state
-
-    results = []
-    for g in (f, mg.compile(f)):
-        state[:] = 1.0
-        a, b = X.copy(), X.copy()
-        calls = [g(a, b), g(a, b), g(a, a), g(a, a[::-1]), g(a[:], b), g(state, b), g(a, state), g(a, b)]
-        results.append([calls, a, b, state.copy()])
-    same_bits(results[1], results[0])
-
-
-def test_one_array_in_two_places():
-    """What is written in one place is read in the other, also where two views of one array overlap."""
-
-    def function():
-        whole = np.arange(6.0)
-        places, left, right = [whole, whole], whole[:4], whole[2:]
-
-        def f(x):
-            left[:] = left + x
-            places[0][0] = 7.0
-            return places[1] * 1, left + right
-
-        return f
-
-    f, fast = function(), mg.compile(function())
-    for i in range(3):
-        same_bits(fast(np.full(4, i)), f(np.full(4, i)))
-
-
 # ---------------------------------------------------------------- random numbers
 
 

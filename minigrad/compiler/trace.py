@@ -286,6 +286,8 @@ def _find_effects(trace, swapped, gradients, position_of, state, dynamic) -> Non
             continue
         target = (source.position, "value") if isinstance(source, Argument) else source
         number = not isinstance(place.value, (np.ndarray, np.generic))
+        if type(now) is RecordedArray and now is not stand_in and now.bound is variable:
+            continue  # the same number as an array
         if now is not stand_in:
             trace.effects.append(Effect(target, False, value_of(now, place), number))
         elif stand_in.variable is not variable:

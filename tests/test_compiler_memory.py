@@ -1,0 +1,146 @@
+"""Memory and threads: results are the caller's own, arguments stay, what is shared is noticed, and threads do not meet."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+from compiler_tools import SHORT, flat, loss_of, same_bits, value_and_gradients
+from hypothesis import given, settings
+from programs import programs
+
+import minigrad as mg
+
+X = np.array([1.0, -2.0, 3.0])
+
+
+@settings(SHORT, max_examples=150)
+@given(programs(without=("mask",)))
+def test_results_are_the_callers_own(random_program):
+    """No result shares memory with an argument or another result, none is changed by the next call, no argument is."""
+    leaves = [np.array(x) for x in random_program.leaves]
+    before = [x.copy() for x in leaves]
+    with np.errstate(all="ignore"):
+        fast = mg.compile(value_and_gradients(loss_of(random_program)))
+        fast(*leaves)
+        results = flat(fast(*leaves))
+        kept = [x.copy() for x in results]
+        fast(*(x * 0.5 + 0.25 for x in leaves))
+    for i, x in enumerate(results):
+        same_bits(x, kept[i])
+        assert x.flags.writeable or not x.ndim
+        assert not any(np.shares_memory(x, y) for y in [*leaves, *results[:i]])
+    for x, y in zip(leaves, before, strict=True):
+        same_bits(x, y)
+
+
+@settings(SHORT, max_examples=60)
+@given(programs(without=("mask",)))
+def test_threads_run_random_programs(random_program):
+    """Several threads call one compiled function with other values each, from its first call on."""
+    leaves = [np.array(x)[()] for x in random_program.leaves]
+    f = value_and_gradients(loss_of(random_program))
+    fast, wrong = mg.compile(f), []
+
+    def work(k):
+        xs = [x * (0.5 + 0.25 * k) for x in leaves]
+        with np.errstate(all="ignore"):
+            for _ in range(5):
+                try:
+                    same_bits(fast(*xs), f(*xs))
+                except BaseException as error:
+                    wrong.append(error)
+
+    in_threads(work, 3)
+    assert not wrong, wrong[0]
+    assert len(fast.programs) == 1
+
+
+def in_threads(work, count):
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def test_two_threads():
+    """Threads that call one compiled function do not share its buffers."""
+    f = value_and_gradients(lambda x: ((x.exp() * x).sigmoid() @ x).mean())
+    fast = mg.compile(f)
+    wrong = []
+
+    def work(seed):
+        rng = np.random.default_rng(seed)
+        for _ in range(200):
+            x = rng.standard_normal((20, 20))
+            if not all(np.array_equal(a, b) for a, b in zip(flat(fast(x)), flat(f(x)), strict=True)):
+                wrong.append(seed)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not wrong
+
+
+def test_recording_in_one_thread_while_others_run():
+    """Threads that meet a recording in progress wait for it: parameters hold stand-ins meanwhile."""
+    w = mg.Tensor(np.ones((8, 8)), requires_grad=True)
+    fast = mg.compile(lambda x: (x @ w).tanh().sum())
+    wrong = []
+
+    def work(seed):
+        rng = np.random.default_rng(seed)
+        for _ in range(40):
+            x = rng.standard_normal((rng.integers(1, 9), 8))  # a new shape now and then: a recording
+            if fast(x).item() != np.add.reduce(np.tanh(x.dot(np.ones((8, 8)))), axis=None):
+                wrong.append(seed)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not wrong and len(fast.programs) == 8
+
+
+# ---------------------------------------------------------------- memory
+
+
+def test_arguments_changed_in_place():
+    """As the function does, also if one array is given twice, or is a view of another one, or is part of the state."""
+    state = np.ones(3)
+
+    def f(x, y):
+        x += 1
+        state[:] = state + x
+        return x * y * state
+
+    results = []
+    for g in (f, mg.compile(f)):
+        state[:] = 1.0
+        a, b = X.copy(), X.copy()
+        calls = [g(a, b), g(a, b), g(a, a), g(a, a[::-1]), g(a[:], b), g(state, b), g(a, state), g(a, b)]
+        results.append([calls, a, b, state.copy()])
+    same_bits(results[1], results[0])
+
+
+def test_one_array_in_two_places():
+    """What is written in one place is read in the other, also where two views of one array overlap."""
+
+    def function():
+        whole = np.arange(6.0)
+        places, left, right = [whole, whole], whole[:4], whole[2:]
+
+        def f(x):
+            left[:] = left + x
+            places[0][0] = 7.0
+            return places[1] * 1, left + right
+
+        return f
+
+    f, fast = function(), mg.compile(function())
+    for i in range(3):
+        same_bits(fast(np.full(4, i)), f(np.full(4, i)))
