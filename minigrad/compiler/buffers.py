@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .choosing import Choice, choice, steps
 from .numpy_source import Printer
 from .recording import Instruction, Variable, variables_in
 
@@ -34,6 +35,7 @@ class Plan:
         self.names: dict[Any, str] = {}
         self.lines: list[str] = []
         self.buffers: dict[str, np.ndarray] = {}
+        self.setup: list[str] = []  # integer views of buffers, made together with them
         self.globals: dict[str, Any] = {"np": np}
         self.free: dict[tuple, list[str]] = {}
         self.free_names: list[str] = []
@@ -114,6 +116,8 @@ class Plan:
             self.lines += [f"if {self.name(i.args[0])}: raise CheckFailed"]
         elif i.kind == "update":
             self.lines.append(self._into(i.target, self.names[i.kwargs["place"]]))
+        elif i.result not in self.visible and (by_bits := choice(i)) is not None:
+            self._choose(k, i, by_bits)
         elif i.result is not None and i.result not in self.as_float and self._fits_a_buffer(i):
             in_place = self._reusable_operand(k, i)
             if in_place is not None:
@@ -216,6 +220,29 @@ class Plan:
             if x in self.buffer_of and self.last_use[self.root.get(x, x)] == k and x.layout == i.result.layout:
                 return x
         return None
+
+    def _choose(self, k: int, i: Instruction, c: Choice) -> None:
+        """Write a choice by bits, into the memory of its first operand if that is not needed any more."""
+        a, b = (self.root.get(x, x) if type(x) is Variable else None for x in (c.a, c.b))
+        dies = a in self.buffer_of and c.a is a and a is not b and self.last_use[a] == k
+        out = self.buffer_of.pop(a) if dies else self._buffer(i.result)
+        self.names[i.result] = self.buffer_of[i.result] = out
+        for f, *operands in steps(c):
+            x, y = (self._bits(out if z is None else z, c) if z is not c.condition else self.name(z) for z in operands)
+            self.lines.append(f"{self.function(f)}({x}, {y}, {self._bits(out, c)})")
+
+    def _bits(self, x: Any, c: Choice) -> str:
+        """An array's bits as integers, by the name of a buffer, as a variable or as a constant."""
+        if isinstance(x, np.ndarray):
+            return self._number(x)
+        name = x if type(x) is str else self.names[x]
+        integer = self.globals.setdefault(c.bits.__name__, c.bits).__name__
+        if name not in self.buffers:
+            return f"{name}.view({integer})"
+        view = f"i{name}"
+        if (line := f"{view} = {name}.view({integer})") not in self.setup:
+            self.setup.append(line)
+        return view
 
     def _buffer(self, x: Variable) -> str:
         waiting = self.free.get(x.layout)

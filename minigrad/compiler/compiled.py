@@ -198,7 +198,8 @@ class Executable:
         body += self._drawing_once([*plan.lines, f"_r = {self._rebuilt(recorded.outputs)}"])
         body += self._effects()
         body += ["return _r"]
-        head = f"def make({', '.join(plan.buffers)}):\n    def program(args, kwargs):\n"
+        head = f"def make({', '.join(plan.buffers)}):\n" + "".join(f"    {line}\n" for line in plan.setup)
+        head += "    def program(args, kwargs):\n"
         self.source = head + "".join(f"        {line}\n" for line in body) + "    return program\n"
         self.namespace = plan.globals | names | structure.names | {
             "np": np, "ndarray": np.ndarray, "float64": np.float64, "asarray": np.asarray, "copyto": np.copyto,
