@@ -68,7 +68,6 @@ with warnings.catch_warnings():
 
 # What adapters do with these, a program of fixed steps cannot; the losses and layers are tested in test_compiler.py.
 NOT_STATIC = {
-    "nn.functional.batch_norm": "the adapter makes the layer inside the function",
     "nn.functional.binary_cross_entropy_with_logits": "the adapter looks at the labels",
     "nn.functional.gaussian_nll_loss": "the adapter looks at the variances",
     "nn.functional.kl_div": "the adapter looks at the target",

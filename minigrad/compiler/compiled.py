@@ -37,16 +37,16 @@ def compile(f: Callable) -> Callable:
     At the first call with arguments of certain shapes and dtypes `f` is recorded: it is run twice on stand-ins for its
     arrays (arguments and whatever else it uses), and every NumPy call is written down, those of backward passes
     included.  The program is simplified and afterwards runs without `f`, with buffers that are reused.  Results have the
-    same bits as those of `f` and are the caller's own memory.  Arrays and tensors are inputs; Python numbers, strings
-    and flags are constants, so for each value of these there is another program.  State outside the arguments (layers,
-    optimisers, closures, global names) is read and changed at each call as `f` would; where a constant in it has
-    changed, a new program is recorded.  Random numbers are drawn anew if they come from a numpy.random.Generator.
+    same bits as those of `f` and are the caller's own memory.  Arrays, tensors and random generators are inputs; Python
+    numbers, strings and flags are constants, so for each value of these there is another program.  State outside the
+    arguments (layers, optimisers, closures, global names, attributes of objects and classes) is read and changed at each
+    call as `f` would; where a constant in it has changed, a new program is recorded, in which numbers that changed, such as
+    a learning rate, are inputs from then on.
 
     Returned tensors have no graph.  To get gradients compile a function that computes them, for example
-    `compile(value_and_grad(f))` or a whole training step.
-
-    Not noticed are two changes of state after the recording: an attribute of a class (rather than of its instance) that is
-    not a function, and attributes of objects with __slots__.  Pass what changes as an argument or keep it in an instance.
+    `compile(value_and_grad(f))` or a whole training step; a schedule's step(), which computes with Python's numbers, comes
+    after the call.  Inside `trace()` and `debug()` the function itself runs, as it does where arrays that are changed in
+    place share memory.
 
     RecordingError (a RuntimeError) if `f` asks for a tensor's value, to decide something for example.
 
