@@ -1,15 +1,18 @@
-"""Memory and threads: results are the caller's own, arguments stay, what is shared is noticed, and threads do not meet."""
+"""Memory, threads and random numbers: results are the caller's own, shared memory is noticed, threads do not meet."""
 
 from __future__ import annotations
 
 import threading
+import types
 
 import numpy as np
+import pytest
 from compiler_tools import SHORT, flat, loss_of, same_bits, value_and_gradients
 from hypothesis import given, settings
 from programs import programs
 
 import minigrad as mg
+from minigrad.compiler import RecordingError
 
 X = np.array([1.0, -2.0, 3.0])
 
@@ -144,3 +147,44 @@ def test_one_array_in_two_places():
     f, fast = function(), mg.compile(function())
     for i in range(3):
         same_bits(fast(np.full(4, i)), f(np.full(4, i)))
+
+
+# ---------------------------------------------------------------- random numbers
+
+
+def test_random_generators():
+    """Reseeded, given as arguments, made inside; where a program fails after it has drawn, the draw is not lost twice."""
+    s = types.SimpleNamespace(rng=np.random.default_rng(0), old=np.random.RandomState(0))  # noqa: NPY002
+
+    def f(x, rng):
+        return x * s.rng.random(3) + rng.normal(size=3) * np.random.default_rng(1).random() + s.old.rand(3)
+
+    def results(g):
+        found = []
+        for seed in (3, 4, 3):
+            s.rng, s.old = np.random.default_rng(seed), np.random.RandomState(seed)  # noqa: NPY002
+            rng = np.random.default_rng(5)
+            found.append([g(X, rng), g(X, rng), rng.random(), s.rng.random(), s.old.rand()])
+        return found
+
+    fast = mg.compile(f)
+    same_bits(results(fast), results(f))
+    assert len(fast.programs) <= 3
+    for make in (np.random.default_rng, np.random.RandomState):
+        s.rng, twin = make(0), make(0)
+        divide = mg.compile(lambda x, y: s.rng.uniform() + x / y)
+        with np.errstate(all="ignore"):
+            divide(np.float64(1), np.float64(2)), divide(np.float64(1), np.float64(0))
+        assert [s.rng.uniform() for _ in range(2)] == [twin.uniform() for _ in range(4)][2:]
+
+
+@pytest.mark.parametrize("source", ["iterator", "clock", "random"])
+def test_what_changes_by_itself_is_refused(source):
+    """Iterators, the time and Python's random numbers would be read once."""
+    import random
+    import time
+
+    numbers = iter(np.arange(20.0).tolist())
+    read = {"iterator": lambda: next(numbers), "clock": time.perf_counter, "random": random.random}[source]
+    with pytest.raises(RecordingError, match="two different things"):
+        mg.compile(lambda x: x * read())(X)

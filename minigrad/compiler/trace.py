@@ -18,7 +18,7 @@ from ..context import Observer, observing
 from ..tensor import Tensor
 from .messages import RecordingError, not_recorded
 from .recording import Instruction, RecordedArray, Recording, Variable, tree_map
-from .state import GENERATORS, NUMBERS, Place, Ran, State, key_of
+from .state import GENERATORS, GONE, NUMBERS, Place, Ran, State, key_of
 
 ONE_AT_A_TIME = RLock()  # while a function is recorded, its state holds stand-ins
 
@@ -305,7 +305,7 @@ def _find_effects(trace, swapped, gradients, position_of, state, dynamic) -> Non
             continue
         try:
             now = place.read()
-        except (KeyError, IndexError):
+        except GONE:
             raise StateGrew from None
         if now is place.value or type(now) is type(place.value) is not Tensor and _equal(now, place.value):
             continue
