@@ -312,12 +312,6 @@ def everywhere(number: np.generic, shape: tuple[int, ...]) -> np.ndarray:
     return out
 
 
-def doubled(g):
-    """2 G.  One number at every place of a large G stays such a view, as `everywhere` makes it."""
-    repeated = type(g) is np.ndarray and g.size > 4096 and not any(g.strides)
-    return everywhere(g[(0,) * g.ndim] * 2, g.shape) if repeated else g + g
-
-
 @primitive(lambda g, x_shape, index: _put(g, index, x_shape))
 def tensor_getitem(x: Operand, index) -> Tensor:
     """x[index] for any index that NumPy takes.  An element picked twice gets both gradients.
