@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from compiler_tools import SHORT, flat, loss_of, same_bits, value_and_gradients
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from programs import programs
 
 import minigrad as mg
@@ -147,6 +148,52 @@ def test_one_array_in_two_places():
     f, fast = function(), mg.compile(function())
     for i in range(3):
         same_bits(fast(np.full(4, i)), f(np.full(4, i)))
+
+
+INDICES = [0, -1, ..., slice(1, None), slice(None, None, 2), slice(None, 2), (slice(None), 0), (0, slice(None)), [0, 1]]
+INDICES += [(slice(None), slice(1, None)), (slice(None, None, -1),)]
+STEP = st.tuples(*(st.integers(0, 99) for _ in range(4)))
+
+
+def writes(steps):
+    """A function that takes views, changes arrays and views in place, and computes, as `steps` say."""
+
+    def f(x, state):
+        arrays = [x.copy(), x * 2, x, state]
+        for what, i, j, k in steps:
+            y, z, index = arrays[i % len(arrays)], arrays[j % len(arrays)], INDICES[k % len(INDICES)]
+            z = z if z.shape == y.shape else 3.0
+            if what % 6 == 0 and y.ndim == 2:
+                arrays.append(y[index])
+            elif what % 6 == 1:
+                y += 1.5
+                arrays[i % len(arrays)] = y
+            elif what % 6 == 2 and y.ndim == 2:
+                y[index] = z if isinstance(z, float) else z[index]
+            elif what % 6 == 3 and y.ndim == 2:
+                y[index] *= 2
+            elif what % 6 == 4:
+                arrays.append(y * z)
+            elif y.ndim:
+                np.add(y, z, out=y)
+        return [y * 1 for y in arrays]
+
+    return f
+
+
+@settings(SHORT, max_examples=200)
+@given(st.lists(STEP, min_size=2, max_size=10), st.integers(0, 99))
+def test_random_writes_into_views(steps, seed):
+    """Views see what is written into their array, and arrays what is written into their views; arguments and state, too."""
+    f, rng = writes(steps), np.random.default_rng(seed)
+    state = rng.uniform(-1, 1, (3, 4))
+    fast, other = mg.compile(f), state.copy()
+    for _ in range(3):
+        x = rng.uniform(-1, 1, (3, 4))
+        y = x.copy()
+        with np.errstate(all="ignore"):
+            same_bits(fast(y, other), f(x, state))
+        same_bits([y, other], [x, state])
 
 
 # ---------------------------------------------------------------- random numbers

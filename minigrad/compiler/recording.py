@@ -277,7 +277,8 @@ class RecordedArray(np.lib.mixins.NDArrayOperatorsMixin):
             if new.taken_from[1] is index:  # Python's x[index] += y ends with x[index] = what was changed in place
                 return
         new = new.value if isinstance(new, Tensor) else new
-        if index is ... and type(new) is RecordedArray and new.variable.layout == self.variable.layout and self.ndim:
+        whole = index is ... and self.ndim and type(new) is RecordedArray and new.variable.base is None
+        if whole and new.variable.layout == self.variable.layout:
             return self.recording.rebind(self, new)  # the whole array: what it holds is the new one
         self.recording.rebind(self, self.recording.apply("setitem", None, (self, index, new)))
 
