@@ -242,6 +242,25 @@ def test_one_tensor_given_twice():
     assert [g.item() for g in fast(x, y)] == [20, 4]
 
 
+@pytest.mark.parametrize("n", [2, 3, 5])
+def test_any_two_tensors_of_several_may_be_one(n):
+    """Whichever two they are, few or many: each gets the whole gradient, as without compiling."""
+
+    def f(*tensors):
+        for x in tensors:
+            x.zero_grad()
+        sum(k * x * x for k, x in enumerate(tensors, 1)).sum().backward()
+        return [x.grad.copy() for x in tensors]
+
+    fast, tensors = compile(f), [mg.Tensor([k + 2.0], requires_grad=True) for k in range(n)]
+    assert [g.item() for g in fast(*tensors)] == [2 * (k + 1) * (k + 2) for k in range(n)]
+    for i in range(n):
+        for j in range(i):
+            given = [tensors[i] if k == j else x for k, x in enumerate(tensors)]
+            for got, expected in zip(fast(*given), f(*given), strict=True):
+                assert np.array_equal(got, expected)
+
+
 def test_softmax_subtracts_the_maximum_of_each_call():
     """Recorded with small numbers, it does not overflow with large ones."""
     fast = compile(lambda x: mg.layers.activations.softmax(mg.Tensor(x)))
