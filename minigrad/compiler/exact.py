@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from .recording import Instruction, Variable, perform, tree_map, variables_in
+from .calls import perform
+from .recording import Instruction, Variable, tree_map, variables_in
 
 
 def rewritten(instructions: list[Instruction], wanted: list) -> list[Instruction]:
