@@ -136,7 +136,8 @@ def public() -> dict[str, object]:
     """What users call: the names of minigrad, of its losses, layers and optimisers, and the fused primitives."""
     found = {}
     for module in (mg, mg.losses, mg.layers, mg.optimisers, mg.fused):
-        for name, x in vars(module).items():
+        for name in dir(module):  # with what is loaded at its first use
+            x = getattr(module, name)
             ours = getattr(x, "__module__", "").startswith("minigrad" if module is mg else module.__name__)
             ours = ours or name in getattr(module, "__all__", ())  # defined in a file below it
             if ours and callable(x) and not name.startswith("_"):

@@ -107,6 +107,10 @@ def softmax(x):
 
 rng = np.random.default_rng(5)
 X, Z, LABELS = rng.standard_normal((3, 4)), rng.standard_normal((3, 4)), np.array([0, 3, 1])
+ORDER = np.argsort(Z, axis=1)
+NORMALISED = mg.layers.LayerNorm(4)
+ATTENTION = mg.layers.MultiHeadAttention(4, heads=2, causal=True, rng=0)
+CONVOLUTION = mg.layers.Conv2d(1, 2, 2, rng=0)
 OPERATIONS = {
     "softmax": lambda x: (softmax(x) * Z).sum(),
     "cross entropy": lambda x, y: mg.losses.cross_entropy(y, x),
@@ -119,6 +123,27 @@ OPERATIONS = {
     "concatenation": lambda x: (mg.tensor_concat([x, x * x], axis=1).max(axis=0) ** 2).sum(),
     "power of a tensor": lambda x: ((x * x + 1.0) ** x).sum(),
     "second derivative": lambda x: (mg.grad((x**3).exp().sum(), x, create_graph=True) * Z).sum(),
+    "logarithms": lambda x: (mg.tensor_log2(x * x + 1) * mg.tensor_log10(x * x + 2)).sum(),
+    "spread": lambda x: x.std() + x.std(axis=1).sum() + x.var(axis=0).sum() + x.norm(axis=1).sum(),
+    "softmax family": lambda x: ((x.softmax(axis=1) + x.log_softmax(axis=0)) * Z).sum() + x.logsumexp(),
+    "running sums": lambda x: (x.cumsum() * Z.ravel()).sum() + (x.cumsum(axis=1) * Z).sum() + x.prod(axis=0).sum(),
+    "triangles and borders": lambda x: (
+        (mg.tensor_tril(x) * mg.tensor_triu(x * Z) + x).exp().sum() + mg.tensor_pad(x, 1).sum()
+    ),
+    "windows": lambda x: (mg.tensor_windows(x.reshape(1, 1, 3, 4), (2, 2), 1) ** 2).sum(),
+    "einsum": lambda x: (
+        (mg.tensor_einsum("ij,kj->ik", x, Z) ** 2).sum()
+        + mg.tensor_einsum("ii->", x @ Z.T)
+        + mg.tensor_einsum("ij->", x)
+    ),
+    "picked columns": lambda x, y: (
+        (x[:, y.data] ** 2).sum() + mg.tensor_take_along_axis(x, ORDER, 1)[0].sum()
+    ),
+    "layers": lambda x: (
+        (NORMALISED(x) * Z).sum()
+        + (ATTENTION(x.reshape(1, 3, 4)) ** 2).sum()
+        + CONVOLUTION(x.reshape(1, 1, 3, 4)).mean()
+    ),
     "nested result": lambda x: x.sigmoid().softplus().leaky_relu().mean(),
 }
 

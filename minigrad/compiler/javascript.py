@@ -19,30 +19,19 @@ if TYPE_CHECKING:
 LIMIT = 200_000  # elements in all results together
 
 INFIX = {"+", "-", "*", "/", "<", "<=", ">", ">="}
-FUNCTIONS = {np.exp: "Math.exp", np.log: "Math.log", np.sqrt: "Math.sqrt", np.tanh: "Math.tanh", np.sign: "Math.sign"}
-FUNCTIONS |= {
-    np.sin: "Math.sin",
-    np.cos: "Math.cos",
-    np.tan: "Math.tan",
-    np.log1p: "Math.log1p",
-    np.expm1: "Math.expm1",
-}
-FUNCTIONS |= {
-    np.floor: "Math.floor",
-    np.ceil: "Math.ceil",
-    np.sinh: "Math.sinh",
-    np.cosh: "Math.cosh",
-    np.arctan: "Math.atan",
-}
-FUNCTIONS |= {
-    np.maximum: "Math.max",
-    np.minimum: "Math.min",
-    np.logaddexp: "((a, b) => Math.max(a, b) + Math.log1p(Math.exp(-Math.abs(a - b))))",
-}
-FUNCTIONS |= {np.power: "Math.pow", np.square: "(x => x * x)", np.isnan: "+Number.isNaN", np.reciprocal: "(x => 1 / x)"}
+FUNCTIONS = {
+    np.exp: "Math.exp", np.log: "Math.log", np.log2: "Math.log2", np.log10: "Math.log10", np.log1p: "Math.log1p",
+    np.expm1: "Math.expm1", np.sqrt: "Math.sqrt", np.sin: "Math.sin", np.cos: "Math.cos", np.tan: "Math.tan",
+    np.sinh: "Math.sinh", np.cosh: "Math.cosh", np.tanh: "Math.tanh", np.arctan: "Math.atan", np.sign: "Math.sign",
+    np.floor: "Math.floor", np.ceil: "Math.ceil", np.maximum: "Math.max", np.minimum: "Math.min", np.power: "Math.pow",
+    np.logaddexp: "((a, b) => Math.max(a, b) + Math.log1p(Math.exp(-Math.abs(a - b))))", np.square: "(x => x * x)",
+    np.reciprocal: "(x => 1 / x)", np.isnan: "+Number.isNaN", np.isfinite: "+Number.isFinite",
+    np.isinf: "(x => +(Math.abs(x) === Infinity))",
+}  # fmt: skip
 MOVES = {"reshape", "transpose", "swapaxes", "ravel", "flatten", "squeeze", "copy", "repeat", "take", "diagonal"}
 MOVING = {np.broadcast_to, np.concatenate, np.stack, np.reshape, np.transpose, np.swapaxes, np.moveaxis, np.squeeze}
 MOVING |= {np.expand_dims, np.ravel, np.array, np.copy, np.hstack, np.vstack, np.flip, np.roll, np.tile, np.repeat}
+MOVING |= {np.tril, np.triu, np.pad, np.lib.stride_tricks.sliding_window_view}
 REDUCED = {np.add: "+", np.multiply: "*"}
 TO_UFUNC = {
     np.sum: np.add,
@@ -161,7 +150,7 @@ class Translation:
             return self._each(self._operator(i), *i.args)
         if i.kind == "operator" or (i.kind == "method" and i.target == "dot") or i.target in (np.dot, np.matmul):
             return self._product(*i.args)
-        if i.kind == "ufunc" and i.target in FUNCTIONS and not i.kwargs:
+        if i.kind == "ufunc" and i.target in FUNCTIONS and not set(i.kwargs) - {"dtype"}:
             return self._each(lambda *xs: f"{FUNCTIONS[i.target]}({', '.join(xs)})", *i.args)
         if i.kind == "reduce":
             return self._reduce(i.target, i.args[0], i.kwargs.get("axis"), i.kwargs.get("keepdims", False))
@@ -212,6 +201,22 @@ class Translation:
         out = out[..., 0, :] if row else out
         return out[..., 0] if column else out
 
+    def _einsum(self, equation: str, *operands: Any) -> np.ndarray:
+        """Sums of products for an equation with explicit output and without an ellipsis: "ij,jk->ik"."""
+        left, output = equation.split("->")
+        terms = list(zip(left.split(","), map(self._names, operands), strict=True))
+        sizes = {letter: n for letters, names in terms for letter, n in zip(letters, names.shape, strict=True)}
+        summed = [letter for letter in sizes if letter not in output]
+        out = np.empty([sizes[letter] for letter in output], object)
+        for index in np.ndindex(out.shape):
+            at = dict(zip(output, index, strict=True))
+            products = []
+            for inner in np.ndindex(*(sizes[letter] for letter in summed)):
+                at |= dict(zip(summed, inner, strict=True))
+                products.append(" * ".join(names[tuple(at[x] for x in letters)] for letters, names in terms))
+            out[index] = " + ".join(products) or "0"
+        return out
+
     def _reduce(self, ufunc: np.ufunc, x: Any, axis: Any, keepdims: bool) -> np.ndarray:
         names = self._names(x)
         axes = range(names.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
@@ -230,6 +235,16 @@ class Translation:
             out = out.reshape([1 if k in axes else n for k, n in enumerate(names.shape)])
         return out
 
+    def _cumulative(self, x: Any, axis: int | None = None) -> np.ndarray:
+        """Sums from the first element on, along an axis or over all in order."""
+        names = self._names(x).reshape(-1) if axis is None else np.moveaxis(self._names(x), axis, 0)
+        dtype = x.value.dtype
+        sums = [names[0]] if len(names) else []
+        for row in names[1:]:
+            sums.append(self._assign(np.asarray(sums[-1] + " + " + row, object), dtype))
+        out = np.array(sums, object).reshape(names.shape)
+        return out if axis is None else np.moveaxis(out, 0, axis)
+
     def _function(self, i: Instruction) -> Any:
         if i.target is np.where:
             return self._each(lambda c, a, b: f"{c} ? {a} : {b}", *i.args)
@@ -237,7 +252,11 @@ class Translation:
             kwargs = {k: v for k, v in i.kwargs.items() if k not in ("order", "dtype", "copy")}
             call = np.array if i.target is np.array else i.target
             named = tree_map(lambda x: self._names(x) if isinstance(x, (Variable, np.ndarray)) else x, i.args)
-            return (call(*named, **kwargs),)
+            return (np.vectorize(str, otypes=[object])(call(*named, **kwargs)),)  # pad and tril add zeros
+        if i.target is np.einsum:
+            return self._einsum(*i.args)
+        if i.target is np.cumsum:
+            return (self._cumulative(i.args[0], *i.args[1:2], **{k: v for k, v in i.kwargs.items() if k == "axis"}),)
         if i.target in TO_UFUNC:
             x, *rest = i.args
             axis = rest[0] if rest else i.kwargs.get("axis")
@@ -257,6 +276,8 @@ class Translation:
             if i.result.value.dtype.kind in "iu" and x.value.dtype.kind == "f":
                 return self._each(lambda a: f"Math.trunc({a})", x)
             return self._names(x).copy()
+        if i.target == "cumsum":
+            return (self._cumulative(x, *rest[:1], **{k: v for k, v in i.kwargs.items() if k == "axis"}),)
         if i.target in MOVES:
             names = self._names(x)
             kwargs = {k: v for k, v in i.kwargs.items() if k != "order"}
@@ -313,7 +334,7 @@ class Translation:
             ), numbers.shape
         parts = list(index) if isinstance(index, tuple) else [index]
         if not all(isinstance(p, (Variable, np.ndarray, list, int, np.integer)) for p in parts):
-            raise self._untranslatable("an index that mixes computed positions with slices")
+            return self._positions_beside_slices(parts, shape)
         steps = [int(np.prod(shape[k + 1 :])) for k in range(len(parts))]
         inner = shape[len(parts) :]
         wrapped = [
@@ -329,6 +350,21 @@ class Translation:
             start = " + ".join(f"{r[at]} * {s}" for r, s in zip(rows, steps, strict=True))
             for k, rest in enumerate(np.ndindex(inner)):
                 out[(*at, *rest)] = f"{start} + {k}"
+        return out, out.shape
+
+    def _positions_beside_slices(self, parts: list, shape: tuple[int, ...]) -> tuple[np.ndarray, tuple[int, ...]]:
+        """The same for one computed array among slices: x[:, i]."""
+        computed = [k for k, part in enumerate(parts) if type(part) is Variable]
+        if len(computed) > 1 or not all(type(part) in (Variable, slice) for part in parts):
+            raise self._untranslatable("an index that mixes computed positions with slices and other parts")
+        (k,) = computed
+        n, step = shape[k], int(np.prod(shape[k + 1 :]))
+        picked = self._each(lambda j: f"(({j} + {n}) % {n})", parts[k])
+        first = np.arange(int(np.prod(shape))).reshape(shape)[tuple(slice(1) if x is parts[k] else x for x in parts)]
+        before, after = first.shape[:k], first.shape[k + 1 :]
+        first = first.reshape(*before, *(1,) * picked.ndim, *after)
+        picked = picked.reshape(*(1,) * len(before), *picked.shape, *(1,) * len(after))
+        out = np.asarray(np.vectorize(lambda p, j: f"{p} + {j} * {step}", otypes=[object])(first, picked), object)
         return out, out.shape
 
 
