@@ -181,7 +181,7 @@ class Program:
         return javascript(self)
 
 
-def program(f: Callable, *examples) -> Program:
+def program(f: Callable, *examples: Any) -> Program:
     """Record `f` and its derivatives for arguments like `examples` as one straight-line program (a `Program`).
 
     `f` is called with tensors made from the examples: arrays, tensors and numbers.  Where it returns a tensor of one
