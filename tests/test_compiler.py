@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import cProfile
+import sys
 from typing import NamedTuple
 
 import numpy as np
@@ -259,6 +261,30 @@ def test_any_two_tensors_of_several_may_be_one(n):
             given = [tensors[i] if k == j else x for k, x in enumerate(tensors)]
             for got, expected in zip(fast(*given), f(*given), strict=True):
                 assert np.array_equal(got, expected)
+
+
+@pytest.mark.parametrize("profiler", ["cProfile", "a function"])
+def test_profilers_go_on_after_the_first_call(profiler):
+    """Recording watches which code runs as a profiler does, and puts back the one that was there."""
+    fast, seen = compile(lambda x: x * 2), []
+
+    def after():
+        pass
+
+    with_c = cProfile.Profile()
+    before = sys.getprofile()
+    if profiler == "cProfile":
+        with_c.enable()
+    else:
+        sys.setprofile(lambda frame, event, argument: seen.append(frame.f_code))
+    try:
+        assert fast(np.ones(2)).tolist() == [2, 2]
+        after()
+    finally:
+        with_c.disable()
+        sys.setprofile(before)
+    codes = [entry.code for entry in with_c.getstats()] if profiler == "cProfile" else seen
+    assert after.__code__ in codes
 
 
 def test_softmax_subtracts_the_maximum_of_each_call():

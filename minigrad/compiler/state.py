@@ -349,7 +349,11 @@ class Ran:
         return self
 
     def __exit__(self, *error: object) -> None:
-        sys.setprofile(self._before)
+        sys.setprofile(None)
+        if hasattr(self._before, "enable"):  # cProfile's profiler, which cannot be called
+            self._before.enable()
+        else:
+            sys.setprofile(self._before)
 
     def _called(self, frame: FrameType, event: str, argument: object) -> None:
         if event == "call":
