@@ -159,7 +159,7 @@ def _power_rule(g, x, p):
     if type(p) is int or type(p) is float:
         if p == 0:
             return tensor_where(False, g, 0)
-        return (g + g) * x if p == 2 else g * (p * _power(x, p - 1))
+        return g * (x + x) if p == 2 else g * (p * _power(x, p - 1))
     return tensor_where(p != 0, g, 0) * (p * x ** tensor_where(p != 0, p - 1, 0))
 
 

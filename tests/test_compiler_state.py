@@ -430,3 +430,9 @@ def test_masks_of_the_state_are_constants():
     with pytest.raises(RecordingError, match="'mask'"):
         mg.compile(changing)(X)
     assert mask[0]
+
+
+def test_the_sign_of_zero():
+    """0.0 and -0.0 are equal and give different quotients."""
+    kept = types.SimpleNamespace(scale=0.0)
+    follows(lambda x: x * kept.scale, set_attribute(kept, scale=-0.0), set_attribute(kept, scale=0.0))

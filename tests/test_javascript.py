@@ -136,9 +136,7 @@ OPERATIONS = {
         + mg.tensor_einsum("ii->", x @ Z.T)
         + mg.tensor_einsum("ij->", x)
     ),
-    "picked columns": lambda x, y: (
-        (x[:, y.data] ** 2).sum() + mg.tensor_take_along_axis(x, ORDER, 1)[0].sum()
-    ),
+    "picked columns": lambda x, y: (x[:, y.data] ** 2).sum() + mg.tensor_take_along_axis(x, ORDER, 1)[0].sum(),
     "layers": lambda x: (
         (NORMALISED(x) * Z).sum()
         + (ATTENTION(x.reshape(1, 3, 4)) ** 2).sum()

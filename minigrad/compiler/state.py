@@ -301,7 +301,10 @@ class State:
                 found.append(f"{where} is {x if x is None or isinstance(x, bool) else self.bind(x)}")
             else:
                 name = self.bind(x)
-                found.append(f"({where} is {name} or type({where}) is {self.bind(type(x))} and {where} == {name})")
+                same = f"{where} is {name} or type({where}) is {self.bind(type(x))} and {where} == {name}"
+                if isinstance(x, (float, np.floating)) and x == 0:  # −0.0 equals it, and is another number
+                    same = f"({same}) and repr({where}) == {repr(x)!r}"
+                found.append(f"({same})")
         for place in self.arrays:
             if key_of(place) in self.masks:
                 where = place.expression(self.bind(place.container), self.bind)
