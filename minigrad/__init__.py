@@ -98,7 +98,7 @@ from .tensor import Tensor, grad
 from .windows import tensor_windows
 
 if TYPE_CHECKING:
-    from .compiler import compile, program
+    from .compiler import Program, RecordingError, compile, program
     from .explanation import explain
     from .observe import debug, trace
     from .transforms import hvp, jacobian, jvp, value_and_grad, vjp
@@ -108,8 +108,7 @@ __version__ = "0.1.0"
 
 # Loaded when they are first used: together they would cost every import 5 ms.
 LOADED_ON_USE = {
-    "program": "compiler",
-    "compile": "compiler",
+    **dict.fromkeys(("program", "Program", "compile", "RecordingError"), "compiler"),
     "explain": "explanation",
     "debug": "observe",
     "trace": "observe",

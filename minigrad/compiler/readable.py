@@ -23,6 +23,13 @@ class Program:
     `source` is the text, `operations` counts its instructions, and `bytes` is the size of the intermediate results that
     the forward pass keeps for the backward pass.  Calling the program runs the source: it takes arrays of the recorded
     shapes and dtypes and returns what the source returns.  `javascript` is the same program for small arrays.
+
+    >>> import minigrad as mg
+    >>> squares = mg.program(lambda x: (x * x).sum(), np.ones(3))
+    >>> squares.operations, squares.bytes
+    (3, 0)
+    >>> squares(np.array([1.0, 2.0, 3.0]))
+    (np.float64(14.0), (array([2., 4., 6.]),))
     """
 
     def __init__(self, recorded: Trace, names: list[str], frozen: set[int]) -> None:
