@@ -43,18 +43,7 @@ class Minigrad(Library):
         self.relu, self.leaky_relu, self.sigmoid = mg.relu_tensor, mg.leaky_relu_tensor, mg.sigmoid_tensor
         self.exp, self.log, self.abs, self.mean = mg.tensor_exp, mg.tensor_log, mg.tensor_abs, mg.tensor_mean
         self.softmax = mg.tensor_softmax
-
-    def swapaxes(self, x, a: int, b: int):
-        axes = list(range(x.ndim))
-        axes[a], axes[b] = b, a
-        return x.transpose(tuple(axes))
-
-    def prepare(self, work: Workload) -> Callable[[], tuple]:
-        if work.name.endswith("fused"):
-            from minigrad import fused
-
-            self.affine, self.cross_entropy = fused.affine, fused.binary_cross_entropy_with_logits
-        return super().prepare(work)
+        self.affine, self.cross_entropy = mg.fused.affine, mg.fused.binary_cross_entropy_with_logits
 
     def leaf(self, array: np.ndarray):
         return self.Tensor(array, requires_grad=True)
@@ -70,9 +59,7 @@ class CompiledMinigrad(Minigrad):
 
     def prepare(self, work: Workload) -> Callable[[], tuple]:
         import minigrad as mg
-        from minigrad.compiler import compile
 
-        super().prepare(work)
         leaves, constants = work.data()
         leaves = [self.leaf(a) for a in leaves]
         loss, trains, this = work.loss, work.trains, self
@@ -85,11 +72,8 @@ class CompiledMinigrad(Minigrad):
                     p.data -= LEARNING_RATE * g
             return value, gradients
 
-        once = compile(once)
+        once = mg.compile(once)
         return lambda: once(leaves, constants)
-
-    def array(self, value) -> np.ndarray:
-        return value.numpy() if hasattr(value, "numpy") else np.asarray(value)
 
 
 class MyGrad(Library):

@@ -81,11 +81,7 @@ def test_two_threads():
             if not all(np.array_equal(a, b) for a, b in zip(flat(fast(x)), flat(f(x)), strict=True)):
                 wrong.append(seed)
 
-    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
+    in_threads(work, 4)
     assert not wrong
 
 
@@ -102,11 +98,7 @@ def test_recording_in_one_thread_while_others_run():
             if fast(x).item() != np.add.reduce(np.tanh(x.dot(np.ones((8, 8)))), axis=None):
                 wrong.append(seed)
 
-    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
+    in_threads(work, 4)
     assert not wrong and len(fast.programs) == 8
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..tensor import Tensor
-from .state import CONSTANTS, GENERATORS
+from .state import GENERATORS, unchanged
 from .trace import Argument
 
 
@@ -84,16 +84,8 @@ class Structure:
             if parts:
                 self.lines.append(f"{', '.join(parts)}, = {name}.values()")
             return {key: self._open(item, part) for (key, item), part in zip(x.items(), parts, strict=True)}
-        constant = self.bind(x)
-        if isinstance(x, CONSTANTS) and x is not None and not isinstance(x, bool):
-            kind = self.bind(type(x))
-            same = f"{name} is {constant} or type({name}) is {kind} and {name} == {constant}"
-            if isinstance(x, float) and x == 0:
-                same = f"{same} and repr({name}) == {repr(x)!r}"
-            self.lines.append(f"if not ({same}): return MISS")
-        else:
-            self.lines.append(f"if {name} is not {constant}: return MISS")
-            self.objects.append(x)
+        self.lines.append(f"if not {unchanged(x, name, self.bind)}: return MISS")
+        self.objects.append(x)
         return x
 
     def _part(self) -> str:

@@ -11,10 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..functions import BITS, LARGE
 from .recording import Instruction, Variable
-
-BITS = {np.dtype(np.float16): np.int16, np.dtype(np.float32): np.int32, np.dtype(np.float64): np.int64}
-LARGE = 2000  # elements, from which three integer operations take less time than a branch for each element
 
 
 class Choice(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import update_wrapper
 from typing import Any
 
@@ -13,7 +13,7 @@ from ..tensor import Tensor
 from .arguments import Structure
 from .buffers import Plan, python_floats
 from .messages import RecordingError
-from .recording import Variable, variables_in
+from .recording import Variable, uses_of
 from .simplify import simplify
 from .state import GONE, NUMBERS, Place, is_assigned, key_of, same_bytes, same_items
 from .trace import ONE_AT_A_TIME, Argument, Result, SameTensor, StateGrew, Trace, trace
@@ -133,14 +133,8 @@ class Compiled:
             executable = Executable(recorded, structure, guards, state.names, set(map(id, state.frozen)))
             executable.numbers = [place for place in state.constants if type(place.value) in NUMBERS]
             self.programs = [executable, *self.programs[: PROGRAMS - 1]]
-        entry = executable.idle.pop()
-        try:
-            result = entry(args, kwargs)
-        except FAILURES:
-            result = FAILED
-        finally:
-            executable.idle.append(entry)
-        return self.f(*args, **kwargs) if result is MISS or result is FAILED else result
+        result = self._run(args, kwargs)
+        return self.f(*args, **kwargs) if result is MISS else result
 
     def _trace(self, structure: Structure) -> tuple:
         """Record the function, with numbers of its state that change from call to call, such as a learning rate, as inputs.
@@ -175,9 +169,7 @@ class Executable:
         instructions, replaced = simplify(recorded.instructions, self.returned, frozen)
         self.final = lambda x: replaced.get(x, x) if type(x) is Variable else x
         finals = [self.final(x) for x in self.returned]
-        used = {x for i in instructions for x in variables_in((i.args, i.kwargs))} | {
-            x for x in finals if type(x) is Variable
-        }
+        used = uses_of(instructions, finals).keys()
         floats = python_floats(instructions)
         floats |= self._float_inputs(instructions, finals, floats)
         inputs = [x for x, _ in recorded.inputs] + [x for x, _ in recorded.generators]
@@ -237,12 +229,11 @@ class Executable:
 
     def _float_inputs(self, instructions: list, finals: list, floats: set) -> set[Variable]:
         """The 0-d inputs that only arithmetic on Python floats uses."""
-        others = {x for i in instructions if i.result not in floats for x in variables_in((i.args, i.kwargs))}
-        others |= {x for x in finals if type(x) is Variable}
+        others = uses_of([i for i in instructions if i.result not in floats], finals).keys()
         arrays = {x for x, _ in self.recorded.inputs if isinstance(x.value, np.float64)}
         return arrays - others
 
-    def _reads(self, used: set, floats: set) -> list[str]:
+    def _reads(self, used: Collection[Variable], floats: set) -> list[str]:
         lines: list[str] = []
         structure = self.structure
         for x, source in (*self.recorded.inputs, *self.recorded.generators):
@@ -338,12 +329,10 @@ class Executable:
         root = plan.root.get(x, x)
         whole = x.value.flags.writeable and (x.value.flags.c_contiguous or x.value.flags.f_contiguous)
         if root in self.inputs or root in self.owned or not (whole and x.value.nbytes == root.value.nbytes):
-            copied = plan.instructions and any(i.result is x and i.target is np.broadcast_to for i in plan.instructions)
-            return (
-                name
-                if copied and root not in self.owned and root not in self.inputs and root is x
-                else f"{name}.copy('K')"
-            )
+            new = root is x and root not in self.owned and root not in self.inputs
+            if new and any(i.result is x and i.target is np.broadcast_to for i in plan.instructions):
+                return name  # Plan wrote it as an array of its own
+            return f"{name}.copy('K')"
         self.owned.add(root)
         return name
 

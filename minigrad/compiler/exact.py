@@ -7,14 +7,13 @@ reciprocal of a power of two is exact, and a product takes less time than a quot
 
 from __future__ import annotations
 
-from collections import Counter
 from math import frexp, isfinite
 from typing import Any
 
 import numpy as np
 
 from .calls import perform
-from .recording import Instruction, Variable, tree_map, variables_in
+from .recording import Instruction, Variable, example, tree_map, uses_of
 
 
 def rewritten(instructions: list[Instruction], wanted: list) -> list[Instruction]:
@@ -22,8 +21,7 @@ def rewritten(instructions: list[Instruction], wanted: list) -> list[Instruction
 
     Instructions whose result is no longer needed stay in it.
     """
-    uses = Counter(x for i in instructions for x in variables_in((i.args, i.kwargs)))
-    uses.update(x for x in wanted if type(x) is Variable)
+    uses = uses_of(instructions, wanted)
     negated: dict[Variable, Variable] = {}  # a variable and what it is the negative of
     producer: dict[Variable, Instruction] = {}
     moved: list[Instruction] = []
@@ -31,38 +29,49 @@ def rewritten(instructions: list[Instruction], wanted: list) -> list[Instruction
     def positive(x: Any) -> Variable | None:
         return negated.get(x) if type(x) is Variable else None
 
+    def without_sign(i: Instruction) -> Instruction:
+        if i.target == "negative":
+            return _negative_product(i, producer.get(i.args[0]) if uses[i.args[0]] == 1 else None) or i
+        if i.target in ("*", "/"):
+            return sign_after(i)
+        if i.target in ("+", "-") and (b := positive(i.args[1])) is not None:
+            return i._replace(target="-" if i.target == "+" else "+", args=(i.args[0], b))
+        if i.target == "+" and (a := positive(i.args[0])) is not None:
+            return i._replace(target="-", args=(i.args[1], a))
+        return i
+
+    def sign_after(i: Instruction) -> Instruction:
+        """(−a) b as −(a b), so that the sign may go further; (−a) c as a (−c), for a number c."""
+        k = next((k for k, x in enumerate(i.args) if positive(x) and uses[x] == 1), None)
+        if k is None:
+            return i
+        numbers = any(map(_is_number, i.args))
+        args = (positive(x) if j == k else -float(x) if _is_number(x) else x for j, x in enumerate(i.args))
+        changed = i._replace(args=tuple(args))
+        if numbers:
+            return changed
+        changed = changed._replace(result=_result_of(changed))
+        if changed.result.layout != i.result.layout:
+            return i
+        moved.append(changed)
+        return i._replace(target="negative", args=(changed.result,))
+
     for i in instructions:
         if i.kind == "operator" and i.result is not None and i.result.value.dtype.kind == "f":
-            if i.target == "*" and -1 in (numbers := [x for x in i.args if _is_number(x)]) and len(numbers) == 1:
-                i = i._replace(target="negative", args=tuple(x for x in i.args if not _is_number(x)))
-            if i.target == "negative":
-                product = producer.get(i.args[0]) if uses[i.args[0]] == 1 else None
-                i = _negative_product(i, product) or i
-                if i.target == "negative" and type(i.args[0]) is Variable and i.args[0].layout == i.result.layout:
-                    negated[i.result] = i.args[0]
-            elif i.target in ("*", "/") and any(positive(x) and uses[x] == 1 for x in i.args):
-                first, second = i.args
-                if positive(first) is None or uses[first] > 1:
-                    first, second = -float(first) if _is_number(first) else first, positive(second)
-                else:
-                    first, second = positive(first), -float(second) if _is_number(second) else second
-                changed = i._replace(args=(first, second))
-                if not any(map(_is_number, i.args)):  # the change of sign comes after it, and may go further
-                    changed = changed._replace(result=_result_of(changed))
-                    if changed.result.layout == i.result.layout:
-                        moved.append(changed)
-                        negated[i.result] = changed.result
-                        changed = i._replace(target="negative", args=(changed.result,))
-                    else:
-                        changed = i
-                i = changed
-            elif i.target in ("+", "-") and (b := positive(i.args[1])) is not None:
-                i = i._replace(target="-" if i.target == "+" else "+", args=(i.args[0], b))
-            elif i.target == "+" and (a := positive(i.args[0])) is not None:
-                i = i._replace(target="-", args=(i.args[1], a))
-            producer[i.result] = i = _without_quotient(i)
+            i = _without_quotient(without_sign(_as_negation(i)))
+            producer[i.result] = i
+            if i.target == "negative" and type(i.args[0]) is Variable and i.args[0].layout == i.result.layout:
+                negated[i.result] = i.args[0]
         moved.append(i)
     return moved
+
+
+def _as_negation(i: Instruction) -> Instruction:
+    """x (−1) as −x."""
+    numbers = [x for x in i.args if _is_number(x)]
+    if i.target != "*" or numbers != [-1]:
+        return i
+    return i._replace(target="negative", args=tuple(x for x in i.args if not _is_number(x)))
 
 
 def _negative_product(i: Instruction, product: Instruction | None) -> Instruction | None:
@@ -89,6 +98,5 @@ def _is_number(x: Any) -> bool:
 
 
 def _result_of(i: Instruction) -> Variable:
-    example = lambda x: x.value if type(x) is Variable else x
     with np.errstate(all="ignore"):
         return Variable(perform(i.kind, i.target, tree_map(example, i.args), i.kwargs))

@@ -18,17 +18,10 @@ REDUCTIONS = {np.add: "np.sum", np.maximum: "np.max", np.minimum: "np.min", np.m
 def literal(x: Any, weak: bool = False) -> str:
     """A constant as source.  A NumPy number is written as a plain number where that means the same (`weak`)."""
     if isinstance(x, np.generic):
-        number = x.item()
-        if isinstance(number, float):
-            text = repr(number) if np.isfinite(number) else f"np.{number}".replace("np.-", "-np.")
-            exact = x.dtype == np.float64 or weak
-        else:
-            text, exact = repr(number), weak
         if isinstance(x, np.bool_):
-            return f"np.bool_({number})"
-        if weak:
-            return text
-        return f"np.{x.dtype.name}({text})" if exact or x.dtype.kind != "f" else f"np.{x.dtype.name}({text})"
+            return f"np.bool_({x})"
+        text = literal(x.item())
+        return text if weak else f"np.{x.dtype.name}({text})"
     if isinstance(x, float):
         return repr(x) if np.isfinite(x) else f"np.{x}".replace("np.-", "-np.")
     if isinstance(x, np.dtype):
@@ -56,8 +49,8 @@ def array_literal(x: np.ndarray) -> str:
 class Printer:
     """Turns instructions into expressions.  `name` gives the name of a variable or of a constant array."""
 
-    def __init__(self, name: Callable[[Any], str], library: str = "np.") -> None:
-        self.name, self.library = name, library
+    def __init__(self, name: Callable[[Any], str]) -> None:
+        self.name = name
 
     def operand(self, x: Any, weak: bool = False) -> str:
         """A variable, a constant, or a list, tuple or slice of them."""
@@ -151,7 +144,7 @@ class Printer:
         return [f"{result} = {self.expression(i)}"]
 
 
-RESERVED = {"np", "program", *keyword.kwlist, *dir(__builtins__ if not isinstance(__builtins__, dict) else object)}
+RESERVED = {"np", "program", *keyword.kwlist}
 
 
 class Names:

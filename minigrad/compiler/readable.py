@@ -11,10 +11,10 @@ import numpy as np
 from ..tensor import Tensor, grad
 from .messages import RecordingError
 from .numpy_source import Names, Printer, array_literal
-from .recording import Instruction, RecordedArray, Variable, variables_in
+from .recording import Instruction, RecordedArray, Variable, uses_of
 from .simplify import simplify
 from .state import Place
-from .trace import Argument, Result, Trace, trace
+from .trace import Trace, trace
 
 
 class Program:
@@ -45,8 +45,7 @@ class Program:
         self.generators = [x for x, _ in recorded.generators]
         for x, wish in zip(self.inputs, names, strict=False):
             self.names[x] = self.unique.new(wish)
-        used = {x for i in self.instructions for x in variables_in((i.args, i.kwargs))}
-        used |= {x for x in map(self.final, wanted) if type(x) is Variable}
+        used = uses_of(self.instructions, map(self.final, wanted))
         self.captured = [
             (x, place)
             for x, place in [*recorded.inputs[len(names) :], *recorded.generators]
@@ -121,15 +120,9 @@ class Program:
                 body.append("# backward")
             body += printer.statement(i)
 
-        def returned(r: Result) -> str:
-            x = self.final(r.value)
-            text = printer.operand(x)
-            return text
-
-        values = [returned(r) for r in self.result]
-        head = values[0] if len(values) == 1 else f"({', '.join(values)}{',' * (len(values) == 1)})"
-        if self.gradients:
-            gradients = [returned(r) for r in self.gradients]
+        values, gradients = ([printer.operand(self.final(r.value)) for r in x] for x in (self.result, self.gradients))
+        head = values[0] if len(values) == 1 else f"({', '.join(values)})"
+        if gradients:
             head += f", ({', '.join(gradients)}{',' * (len(gradients) == 1)})"
         constants = [f"{name} = {array_literal(x)}" for name, x in self.constants.items()]
         lines = [f"def program({', '.join(self.parameters)}):", *(f"    {line}" for line in body), f"    return {head}"]
@@ -152,7 +145,7 @@ class Program:
     def bytes(self) -> int:
         """The size of the intermediate results that the forward pass keeps for the backward pass, in bytes."""
         made: dict[Variable, Instruction] = {i.result: i for i in self.instructions[: self.backward_from] if i.result}
-        later = {x for i in self.instructions[self.backward_from :] for x in variables_in((i.args, i.kwargs))}
+        later = uses_of(self.instructions[self.backward_from :])
         return sum({x.base or x: x.value.nbytes for x in later if x in made}.values())
 
     def __call__(self, *args):
@@ -256,6 +249,3 @@ def _parameter_names(f: Callable, examples: tuple) -> list[str]:
         several = signature.parameters[name].kind is inspect.Parameter.VAR_POSITIONAL
         names += [f"{name}{i}" for i in range(len(value))] if several else [name]
     return [getattr(x, "name", None) or name for x, name in zip(examples, names, strict=True)]
-
-
-__all__ = ["Program", "program", "Argument"]

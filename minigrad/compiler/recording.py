@@ -10,7 +10,8 @@ In-place writes become new variables: a RecordedArray is a name that can be boun
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from threading import get_ident
 from typing import Any, NamedTuple
 
@@ -67,6 +68,13 @@ def variables_in(x: Any) -> list[Variable]:
     return found
 
 
+def uses_of(instructions: list[Instruction], wanted: Iterable = ()) -> Counter[Variable]:
+    """How often each variable is an argument of the instructions or one of the results that are wanted."""
+    uses = Counter(x for i in instructions for x in variables_in((i.args, i.kwargs)))
+    uses.update(x for x in wanted if type(x) is Variable)
+    return uses
+
+
 class Recording:
     """A list of instructions that grows while it is `open`, in the thread that opened it."""
 
@@ -97,7 +105,7 @@ class Recording:
         if kind not in ("operator", "ufunc", "check"):
             _refuse_sizes(kind, target, args, kwargs or {})
         given, args, kwargs = args, tree_map(_variable, args), tree_map(_variable, kwargs or {})
-        value = perform(kind, target, tree_map(_example, args), tree_map(_example, kwargs))
+        value = perform(kind, target, tree_map(example, args), tree_map(example, kwargs))
         for x in given if isinstance(value, np.ndarray) else ():
             if (
                 type(x) is RecordedArray and value is x.bound.value
@@ -151,7 +159,8 @@ def _variable(x: Any) -> Any:
     return x.variable if type(x) is RecordedArray else x
 
 
-def _example(x: Any) -> Any:
+def example(x: Any) -> Any:
+    """The example of a variable, a number of Python's where it is one; anything else as it is."""
     return x if type(x) is not Variable else x.value.item() if x.number else x.value
 
 

@@ -104,10 +104,8 @@ class State:
         self.constants: list[Place] = []
         self.frozen: list[np.ndarray] = []  # arrays in tuples: they cannot be replaced, so their contents are compared
         self.names: dict[str, Any] = {}  # of the objects in `conditions`
-        self.conditions: list[
-            tuple[CodeType | None, str]
-        ] = []  # each with the code that it is about, if it is about one
-        self.attributes: list[dict] = []  # the dictionaries of objects' attributes
+        self.conditions: list[tuple[CodeType | None, str]] = []  # each with the code that it is about, or None
+        self.attributes: dict[int, dict] = {}  # by id: the dictionaries of objects' attributes
         self.containers: list[tuple] = []  # lists and dicts, each with a copy of what it holds
         self.masks: dict[tuple, np.ndarray] = {}  # by key_of: arrays that select elements, whose contents are compared
         self._seen: dict[int, Any] = {}
@@ -163,7 +161,7 @@ class State:
             self._look_into_items(x)
         if isinstance(getattr(x, "__dict__", None), dict):
             self._unvisited += type(x).__mro__
-            self.attributes.append(vars(x))
+            self.attributes[id(vars(x))] = vars(x)
             self._look_into_items(vars(x))
         for kind in type(x).__mro__:
             for key, member in () if is_library(kind) else vars(kind).items():
@@ -223,7 +221,7 @@ class State:
         keys = list(range(len(x))) if isinstance(x, list) else list(x)
         if isinstance(x, list):
             self._require(f"len({self.bind(x)}) == {len(x)}")
-        elif not any(x is found for found in self.attributes):
+        elif id(x) not in self.attributes:
             self._require(f"[*{self.bind(x)}] == {self.bind(keys)}")
         for key in keys:
             self._add(Place(x, key, "item"))
@@ -287,24 +285,17 @@ class State:
         for variables, unset in self._unset.values():
             if hidden := unset if names is None else unset & names:
                 found.append(f"{self.bind(variables.keys().isdisjoint)}({self.bind(tuple(hidden))})")
-        for attributes in self.attributes:
+        for attributes in self.attributes.values():
             if names is None:
                 found.append(f"[*{self.bind(attributes)}] == {self.bind([*attributes])}")
             elif more := names - attributes.keys():
                 found.append(f"{self.bind(attributes)}.keys().isdisjoint({self.bind(more)})")
-        by_name = {id(attributes) for attributes in self.attributes} | self._unset.keys()
+        by_name = self.attributes.keys() | self._unset.keys()
         for place in self.constants:
             if key_of(place) in dynamic or not (names is None or self._may_be_read(place, by_name, names, ran.codes)):
                 continue
             where, x = place.expression(self.bind(place.container), self.bind), place.value
-            if x is None or x is True or x is False or not isinstance(x, CONSTANTS):
-                found.append(f"{where} is {x if x is None or isinstance(x, bool) else self.bind(x)}")
-            else:
-                name = self.bind(x)
-                same = f"{where} is {name} or type({where}) is {self.bind(type(x))} and {where} == {name}"
-                if isinstance(x, (float, np.floating)) and x == 0:  # −0.0 equals it, and is another number
-                    same = f"({same}) and repr({where}) == {repr(x)!r}"
-                found.append(f"({same})")
+            found.append(unchanged(x, where, self.bind))
         for place in self.arrays:
             if key_of(place) in self.masks:
                 where = place.expression(self.bind(place.container), self.bind)
@@ -325,19 +316,8 @@ class State:
         return not by_name or special or (place.label if place.how == "attribute" else place.key) in names
 
 
-DYNAMIC = {
-    "getattr",
-    "hasattr",
-    "vars",
-    "dir",
-    "__dict__",
-    "attrgetter",
-    "eval",
-    "exec",
-    "locals",
-    "globals",
-    "inspect",
-}
+# What reads attributes and variables by names that are not in the code.
+DYNAMIC = set("getattr hasattr vars dir __dict__ attrgetter eval exec locals globals inspect".split())
 
 
 class Ran:
@@ -381,6 +361,19 @@ def is_library(x: Any) -> bool:
     if not isinstance(x, FunctionType) or x.__closure__ or "_forward" in x.__globals__:
         return False
     return str(x.__globals__.get("__name__")).split(".")[0] in LIBRARY
+
+
+def unchanged(x: Any, where: str, bind: Callable[[Any], str]) -> str:
+    """Python for the condition that `x` is still what stands at `where`: the same object, or an equal constant."""
+    if x is None or isinstance(x, bool):
+        return f"{where} is {x}"
+    name = bind(x)
+    if not isinstance(x, CONSTANTS):
+        return f"{where} is {name}"
+    same = f"{where} is {name} or type({where}) is {bind(type(x))} and {where} == {name}"
+    if isinstance(x, (float, np.floating)) and x == 0:  # −0.0 equals it, and is another number
+        same = f"({same}) and repr({where}) == {repr(x)!r}"
+    return f"({same})"
 
 
 def key_of(place: Place) -> tuple:

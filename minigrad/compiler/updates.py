@@ -7,12 +7,11 @@ are moved next to it, so that a step of many parameters works in a few buffers.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 from .buffers import UFUNC_OF
-from .recording import Instruction, Variable, variables_in
+from .recording import Instruction, Variable, uses_of, variables_in
 from .state import Place
 from .trace import Argument, Trace
 
@@ -21,8 +20,7 @@ def find_updates(recorded: Trace, instructions: list[Instruction], finals: list,
     """{number of an effect: the instruction "update" that carries it out in place}."""
     found: dict[int, Instruction] = {}
     producer = {i.result: i for i in instructions if i.result is not None}
-    uses = Counter(x for i in instructions for x in variables_in((i.args, i.kwargs)))
-    uses.update(x for x in finals if type(x) is Variable)
+    uses = uses_of(instructions, finals)
     input_at = {source: x for x, source in recorded.inputs}
     for k, effect in enumerate(recorded.effects):
         x, target = final(effect.value), input_at.get(_source(effect.place))
